@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Everything that does arithmetic on arrays, one table of functions per instruction set and
+ * element type. The tables are instances of one template (*.inc.h); whoever calls them
+ * works in bytes and panels and does not know the element type.
+ *
+ * Layout. A value of `width` units over `rows` rows at one time step is stored as panels:
+ * [panel][row][64 bytes]; unit u of a row sits in panel u / lanes, lane u % lanes. A vector
+ * (one value a unit) is [panel][64 bytes]. A value "one a row" is a single panel with all
+ * lanes equal.
+ */
+#ifndef RK_KERNELS_H
+#define RK_KERNELS_H
+
+#include "base/base.h"
+
+/* Elementwise instructions. The numbers are those of the graph's op-set (rnnkit.compiler.ops)
+ * and go into model files: never renumber. Comparisons give 1 or 0. Each row of the list:
+ * name, number, operands. */
+#define RK_VECTOR_OPS(X)                                                                   \
+    X(add, 32, 2)           /* a + b                                                     */ \
+    X(sub, 33, 2)           /* a - b                                                     */ \
+    X(mul, 34, 2)           /* a * b                                                     */ \
+    X(div, 35, 2)           /* a / b                                                     */ \
+    X(neg, 36, 1)           /* -a                                                        */ \
+    X(min, 37, 2)           /* NaN if either is NaN                                      */ \
+    X(max, 38, 2)           /* NaN if either is NaN                                      */ \
+    X(abs, 39, 1)                                                                          \
+    X(sqrt, 40, 1)                                                                         \
+    X(exp, 41, 1)                                                                          \
+    X(log, 42, 1)                                                                          \
+    X(sigmoid, 43, 1)       /* 1 / (1 + exp(-a))                                         */ \
+    X(logsigmoid, 44, 1)    /* log(sigmoid(a)), no overflow at either end                */ \
+    X(softplus, 45, 1)      /* log(1 + exp(a)), no overflow                              */ \
+    X(tanh, 46, 1)                                                                         \
+    X(relu, 47, 1)          /* max(a, 0); NaN stays NaN                                  */ \
+    X(greater, 48, 2)       /* a > b                                                     */ \
+    X(greater_equal, 49, 2) /* a >= b                                                    */ \
+    X(equal, 50, 2)         /* a == b                                                    */ \
+    X(select, 51, 3)        /* a != 0 ? b : c                                            */ \
+    X(sigmoid_grad, 52, 2)  /* a * (b * (1 - b)): a gradient of y, b the value y         */ \
+    X(tanh_grad, 53, 2)     /* a * (1 - b * b)                                           */ \
+    X(relu_grad, 54, 2)     /* b > 0 ? a : 0                                             */ \
+    X(stop_gradient, 55, 1) /* a                                                         */ \
+    X(muladd, 56, 3)        /* a * b + c, each rounded (no fma)                          */
+
+enum rk_vector_op {
+#define X(name, number, operands) RK_OP_##name = number,
+    RK_VECTOR_OPS(X)
+#undef X
+    RK_FIRST_VECTOR_OP = 32,
+    RK_N_VECTOR_OPS = 64
+};
+
+/* dst[0:n] = op(a, b, c), n elements, a whole number of panels; every pointer 64-byte
+ * aligned. dst may equal an operand; nothing else overlaps. Unused operands are NULL. */
+typedef void (*rk_vector_fn)(void *dst, const void *a, const void *b, const void *c, size_t n);
+
+/* A rows x units value over time steps, seen as a list of rows: row r of the list is row
+ * r % batch of step r / batch. Strides in bytes. */
+struct rk_rows {
+    char *base;
+    size_t step_stride, panel_stride;
+};
+
+/* A dropout site. The mask's value for (step, row, unit) is 0 with probability `rate`, else
+ * 1 / (1 - rate), from Philox with key (seed) and counter (unit / 4, row, step, site and
+ * update folded in); the word is unit % 4. It does not depend on threads, batches, dtype. */
+struct rk_mask {
+    uint64_t seed;
+    uint32_t site;   /* number of the place in the network (layer and site)              */
+    uint32_t update; /* number of the window within the fit                              */
+    double rate;
+};
+
+struct rk_kernels {
+    enum rk_isa isa;
+    enum rk_dtype dtype;
+    size_t lanes; /* of a panel: 16 or 8 */
+
+    rk_vector_fn vector[RK_N_VECTOR_OPS]; /* NULL where the number is no instruction      */
+
+    /* Blocks of `panels` x `rows`, contiguous: [panel][row][64 bytes]. */
+    void (*expand_unit)(void *dst, const void *vector, size_t panels, size_t rows);
+    /* row_values: one panel a row, [row][64 bytes] */
+    void (*expand_row)(void *dst, const void *row_values, size_t panels, size_t rows);
+    void (*fill)(void *dst, double value, size_t n);
+    void (*mask)(void *dst, const struct rk_mask *mask, uint32_t step, size_t row0,
+                 size_t rows, size_t panel0, size_t panels);
+    /* Zeroes the lanes from width % lanes on of `rows` consecutive panels (the last panel of
+     * a value); nothing when width is a multiple of lanes. */
+    void (*clear_tail)(void *last_panel, size_t width, size_t rows);
+
+    /* dst[row] (a panel, all lanes equal) = sum or max over the true units of a row. One
+     * partial a lane, panels in order, one fixed tree: the same bits however rows are
+     * grouped and on every instruction set. src: row 0 of panel 0; max keeps NaN. */
+    void (*row_sum)(void *dst, const void *src, size_t panel_stride, size_t width, size_t rows);
+    void (*row_max)(void *dst, const void *src, size_t panel_stride, size_t width, size_t rows);
+
+    /* dst panel p (+)= sum over rows [row0, row1) of the list, in order, panels [p0, p1).
+     * Continues from dst's content. */
+    void (*column_sum)(void *dst, struct rk_rows src, size_t batch, size_t row0, size_t row1,
+                       size_t p0, size_t p1);
+
+    /* --- Matrix products: see linalg/linalg.h, which drives these tiles. --- */
+    int product_rows, product_panels; /* largest tile of `product`                       */
+    int outer_columns;                /* largest number of columns of `outer`            */
+    const struct rk_product_tiles *product;
+    const struct rk_outer_tiles *outer;
+
+    /* --- Flat arrays (parameters, gradients, moments); n a whole number of panels. --- */
+    /* Sum of squares in double, in one fixed order for a given n. */
+    double (*sum_squares)(const void *a, size_t n);
+    /* g *= scale */
+    void (*scale)(void *a, double factor, size_t n);
+    const struct rk_update_kernels *update;   /* private to solvers: kernels/update.inc.h  */
+    const struct rk_softmax_kernels *softmax; /* private to heads: kernels/softmax.inc.h   */
+};
+
+/* The table of an instruction set, or NULL where it was not compiled in. */
+const struct rk_kernels *rk_kernels(enum rk_isa isa, enum rk_dtype dtype);
+
+#endif
