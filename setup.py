@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Build the two extension modules; everything else about the package is in pyproject.toml.
+
+No flag here depends on the machine that builds: instruction sets are chosen when the
+library is loaded. Contraction is off, so that a fused multiply-add stands exactly where one
+is written, and nothing changes the arithmetic of the process that loads the extension.
+"""
+
+import runpy
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).parent
+prerequisites = runpy.run_path(str(ROOT / "tools" / "prerequisites.py"))
+
+COMPILE = [
+    "-std=c11",
+    "-O3",
+    "-g0",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fvisibility=hidden",
+    "-Wall",
+]
+CORE = ["base", "kernels", "linalg", "program", "heads", "solvers", "network"]
+TEXT = ["base", "text"]
+
+OPENMP_PROGRAM = """
+#include <omp.h>
+int main(void) { return omp_get_max_threads() < 1; }
+"""
+OPENMP_FLAGS = [
+    (["-fopenmp"], ["-fopenmp"]),
+    (["-Xpreprocessor", "-fopenmp"], ["-lomp"]),  # Apple's clang with libomp
+]
+
+
+def openmp_flags() -> tuple[list[str], list[str]]:
+    """Flags to compile and to link with OpenMP; none where there is no OpenMP."""
+    for compile_flags, link_flags in OPENMP_FLAGS:
+        flags = [*compile_flags, *link_flags]
+        if prerequisites["compiles"](OPENMP_PROGRAM, flags, run_link=True):
+            return compile_flags, link_flags
+    return [], []
+
+
+def extension(name: str, folders: list[str]) -> Extension:
+    """The extension module `name`: its Cython file and all C files of `folders`."""
+    found = [path for folder in folders for path in (ROOT / "csrc" / folder).glob("*.[ch]")]
+    sources = [path.relative_to(ROOT).as_posix() for path in sorted(found)]
+    return Extension(
+        name,
+        [name.replace(".", "/") + ".pyx", *(path for path in sources if path[-1] == "c")],
+        depends=[path for path in sources if path[-1] == "h"],
+        include_dirs=["csrc"],
+        extra_compile_args=COMPILE,
+    )
+
+
+class Build(build_ext):
+    """build_ext that first says what is missing, and links OpenMP where there is one."""
+
+    def build_extensions(self) -> None:
+        problem = prerequisites["missing"]()
+        if problem:
+            sys.exit(problem)
+        compile_flags, link_flags = openmp_flags()
+        for extension in self.extensions:
+            extension.extra_compile_args += compile_flags
+            extension.extra_link_args += link_flags
+        super().build_extensions()
+
+
+modules = {"rnnkit.core._core": CORE, "rnnkit.core._text": TEXT}
+setup(
+    ext_modules=[
+        extension(name, folders)
+        for name, folders in modules.items()
+        if (ROOT / (name.replace(".", "/") + ".pyx")).exists()
+    ],
+    cmdclass={"build_ext": Build},
+)
