@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The head's kernels.
+ */
+#ifndef RK_SOFTMAX_KERNELS_H
+#define RK_SOFTMAX_KERNELS_H
+
+#include <stddef.h>
+
+struct rk_softmax_kernels {
+    /* Row by row: sum = sum over the true units of exp(src - m), m the largest of the row's
+     * n_maxima maxima; all are "one a row" panels, the maxima max_stride bytes apart. The
+     * exponentials go to `exps`, laid out as src (which it may be), zero beyond the width;
+     * or nowhere when it is NULL. One partial a lane, panels in order, one fixed tree. */
+    void (*exp_sum)(void *sum, void *exps, const void *src, size_t panel_stride, size_t width,
+                    size_t rows, const void *maxima, size_t max_stride, size_t n_maxima);
+    /* Row by row the largest of the true units, as row_max does, but panel after panel:
+     * for values whose panels lie far apart. */
+    void (*max)(void *max, const void *src, size_t panel_stride, size_t width, size_t rows);
+};
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Maxima, exponentials and their sums over a part of the vocabulary (see softmax.h).
+ *
+ * A block of rows goes through all panels before the next block starts: a panel's rows are
+ * neighbours in memory, a row's panels are pages apart. A block's partials, one panel a
+ * row, stay in L1.
+ */
+#include "kernels/softmax.h"
+
+enum { RK_T(softmax_block) = 32 };
+
+static const RK_REAL RK_T(softmax_lane)[RK_LANES] __attribute__((aligned(RK_PANEL))) = {
+#if RK_F32
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+#else
+    0, 1, 2, 3, 4, 5, 6, 7,
+#endif
+};
+
+/* Vector j of a panel whose first `units` lanes are true; the others become `other`. */
+RK_INLINE v_real RK_T(softmax_keep)(v_real x, int j, size_t units, v_real other)
+{
+    v_real lane = v_load(RK_T(softmax_lane) + j * RK_VL);
+    return v_select(v_greater(v_splat((RK_REAL)units), lane), x, other);
+}
+
+/* A value "one a row". */
+RK_INLINE void RK_T(softmax_put)(char *panel, RK_REAL value)
+{
+    RK_UNROLL for (int j = 0; j < RK_VP; j++)
+        v_store(panel + (size_t)j * RK_VBYTES, v_splat(value));
+}
+
+/* A block's rows of one panel join the partial maxima. */
+RK_INLINE void RK_T(softmax_max_panel)(v_real *partial, const char *src, size_t rows,
+                                       size_t units)
+{
+    for (size_t r = 0; r < rows; r++)
+        RK_UNROLL for (int j = 0; j < RK_VP; j++) {
+            v_real x = v_load(src + r * RK_PANEL + (size_t)j * RK_VBYTES);
+            if (units < RK_LANES)
+                x = RK_T(softmax_keep)(x, j, units, v_splat(-(RK_REAL)INFINITY));
+            partial[r * RK_VP + j] = v_max(partial[r * RK_VP + j], x);
+        }
+}
+
+static void RK_T(softmax_max)(void *max, const void *src, size_t panel_stride, size_t width,
+                              size_t rows)
+{
+    v_real partial[RK_T(softmax_block) * RK_VP];
+    for (size_t row = 0; row < rows; row += RK_T(softmax_block)) {
+        size_t n = rows - row < RK_T(softmax_block) ? rows - row : RK_T(softmax_block);
+        const char *panel = (const char *)src + row * RK_PANEL;
+        for (size_t i = 0; i < n * RK_VP; i++)
+            partial[i] = v_splat(-(RK_REAL)INFINITY);
+        for (size_t unit = 0; unit < width; unit += RK_LANES, panel += panel_stride) {
+            if (width - unit < RK_LANES)
+                RK_T(softmax_max_panel)(partial, panel, n, width - unit);
+            else
+                RK_T(softmax_max_panel)(partial, panel, n, RK_LANES);
+        }
+        for (size_t r = 0; r < n; r++)
+            RK_T(softmax_put)((char *)max + (row + r) * RK_PANEL,
+                              lanes_max(partial + r * RK_VP));
+    }
+}
+
+/* A block's rows of one panel: exponentials out, and into the partial sums. */
+RK_INLINE void RK_T(softmax_exp_panel)(v_real *partial, const v_real *max, char *exps,
+                                       const char *src, size_t rows, size_t units)
+{
+    for (size_t r = 0; r < rows; r++)
+        RK_UNROLL for (int j = 0; j < RK_VP; j++) {
+            size_t at = r * RK_PANEL + (size_t)j * RK_VBYTES;
+            v_real e = v_exp(v_load(src + at) - max[r]);
+            if (units < RK_LANES) e = RK_T(softmax_keep)(e, j, units, v_splat(0));
+            if (exps) v_store(exps + at, e);
+            partial[r * RK_VP + j] += e;
+        }
+}
+
+static void RK_T(softmax_exp_sum)(void *sum, void *exps, const void *src, size_t panel_stride,
+                                  size_t width, size_t rows, const void *maxima,
+                                  size_t max_stride, size_t n_maxima)
+{
+    v_real partial[RK_T(softmax_block) * RK_VP], max[RK_T(softmax_block)];
+    for (size_t row = 0; row < rows; row += RK_T(softmax_block)) {
+        size_t n = rows - row < RK_T(softmax_block) ? rows - row : RK_T(softmax_block);
+        const char *panel = (const char *)src + row * RK_PANEL;
+        char *out = exps ? (char *)exps + row * RK_PANEL : NULL;
+        for (size_t r = 0; r < n; r++) {
+            const char *first = (const char *)maxima + (row + r) * RK_PANEL;
+            max[r] = v_load(first);
+            for (size_t i = 1; i < n_maxima; i++)
+                max[r] = v_max(max[r], v_load(first + i * max_stride));
+        }
+        for (size_t i = 0; i < n * RK_VP; i++)
+            partial[i] = v_splat(0);
+        for (size_t unit = 0; unit < width; unit += RK_LANES) {
+            if (width - unit < RK_LANES)
+                RK_T(softmax_exp_panel)(partial, max, out, panel, n, width - unit);
+            else
+                RK_T(softmax_exp_panel)(partial, max, out, panel, n, RK_LANES);
+            panel += panel_stride;
+            if (out) out += panel_stride;
+        }
+        for (size_t r = 0; r < n; r++)
+            RK_T(softmax_put)((char *)sum + (row + r) * RK_PANEL,
+                              lanes_sum(partial + r * RK_VP));
+    }
+}
+
+static const struct rk_softmax_kernels RK_T(softmax_kernels) = {
+    .exp_sum = RK_T(softmax_exp_sum),
+    .max = RK_T(softmax_max),
+};

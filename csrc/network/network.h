@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A language model over windows of token ids: embedding, layers of cells, softmax head.
+ * Three calls make a training step: rk_window_forward (outputs and loss),
+ * rk_window_backward (gradients by layers), rk_solver_step (clip and update).
+ *
+ * This is the level at which the core is used, so everything that comes in is checked
+ * here; what stands below trusts its callers. Plain arrays are row-major and contiguous in
+ * the model's element type; ids are int32. Functions that can fail return a status and
+ * write the reason to `error` (which may be NULL).
+ *
+ * Weights are not written by a forward or backward run and a window holds all scratch
+ * memory of a run, so threads may predict at once from the same weights, each with a
+ * window and a state of its own. A window that is already running refuses a second caller.
+ */
+#ifndef RK_NETWORK_H
+#define RK_NETWORK_H
+
+#include "program/program.h"
+#include "solvers/solver.h"
+
+enum { RK_MAX_LAYERS = 64 };
+
+/* ----------------------------------------------------------------- weights */
+
+struct rk_network {
+    enum rk_dtype dtype;
+    size_t vocab_size, embedding_size;
+    bool tie_weights;  /* the head's weight is the embedding: needs equal widths        */
+    bool output_bias;
+    size_t n_layers;
+    const struct rk_program *const *programs; /* one a layer; only read during the call */
+};
+
+/* All parameters of a network in one packed arena. Tensors by index: embedding, each
+ * layer's parameters in its program's order, output weight (absent when tied), output bias
+ * (absent without one). Zero at first. */
+struct rk_weights;
+
+enum rk_status rk_weights_create(struct rk_weights **weights, const struct rk_network *network,
+                                 struct rk_error *error);
+enum rk_status rk_weights_copy(struct rk_weights **copy, const struct rk_weights *weights,
+                               struct rk_error *error);
+void rk_weights_free(struct rk_weights *weights);
+
+enum rk_dtype rk_weights_dtype(const struct rk_weights *weights);
+size_t rk_weights_n_tensors(const struct rk_weights *weights);
+size_t rk_weights_hidden_size(const struct rk_weights *weights); /* width of the top layer */
+size_t rk_weights_vocab_size(const struct rk_weights *weights);
+/* The plain shape of a tensor; columns == 0: a vector of n rows. */
+enum rk_status rk_weights_shape(const struct rk_weights *weights, size_t index, size_t *rows,
+                                size_t *columns, struct rk_error *error);
+/* Between the arena and a plain array of that shape. */
+enum rk_status rk_weights_get(void *plain, const struct rk_weights *weights, size_t index,
+                              struct rk_error *error);
+enum rk_status rk_weights_set(struct rk_weights *weights, size_t index, const void *plain,
+                              struct rk_error *error);
+
+/* ------------------------------------------------------------------- state */
+
+/* What a batch of sequences carries from one window to the next: every state of every
+ * layer, at first at the cells' initial values. */
+struct rk_state;
+
+enum rk_status rk_state_create(struct rk_state **state, const struct rk_weights *weights,
+                               const struct rk_program *const *programs, size_t n_layers,
+                               size_t batch, struct rk_error *error);
+enum rk_status rk_state_copy(struct rk_state **copy, const struct rk_state *state,
+                             struct rk_error *error);
+void rk_state_free(struct rk_state *state);
+size_t rk_state_batch(const struct rk_state *state);
+enum rk_status rk_state_width(const struct rk_state *state, size_t layer, size_t index,
+                              size_t *width, struct rk_error *error);
+/* Plain arrays are (batch, width). */
+enum rk_status rk_state_get(void *plain, const struct rk_state *state, size_t layer,
+                            size_t index, struct rk_error *error);
+enum rk_status rk_state_set(struct rk_state *state, size_t layer, size_t index,
+                            const void *plain, struct rk_error *error);
+
+/* ------------------------------------------------------------------ window */
+
+/* The memory of one window of at most n_steps x batch, used again by every call. `programs`
+ * are those of `weights` or variants of them with the same parameters (masks, resets,
+ * backward parts). Weights and programs must outlive the window. */
+struct rk_window;
+
+enum rk_status rk_window_create(struct rk_window **window, const struct rk_weights *weights,
+                                const struct rk_program *const *programs, size_t n_layers,
+                                size_t n_steps, size_t batch, bool training,
+                                struct rk_error *error);
+void rk_window_free(struct rk_window *window);
+
+/* How to run: threads (< 1: the default) and a poll as in rk_team; poll may be NULL. */
+struct rk_run {
+    int n_threads;
+    int (*poll)(void *context);
+    void *poll_context;
+};
+
+/* All arrays are (n_steps, batch). */
+struct rk_window_input {
+    size_t n_steps, batch;
+    const int32_t *ids;
+    const int32_t *targets;        /* NULL: no loss, the head does not run               */
+    const float *target_weights;   /* >= 0; 0: not scored, the target is then ignored;
+                                      NULL: all 1                                        */
+    const uint8_t *resets;         /* not 0: the row starts anew before this step; NULL  */
+    const uint8_t *active;         /* 0: the row has ended, its state stands still; NULL */
+    uint64_t seed;                 /* of the dropout masks                               */
+    uint32_t update;               /* number of the window within the fit                */
+};
+
+struct rk_window_loss {
+    double loss;       /* sum of weight * -log-likelihood over weight_sum; 0 if that is 0 */
+    double weight_sum;
+};
+
+/* Runs embedding, layers and, with targets, head and loss; a training window's head leaves
+ * its gradients at once. `state` goes in and comes out as after the last step. When
+ * cancelled the state is as it was. */
+enum rk_status rk_window_forward(struct rk_window *window, struct rk_state *state,
+                                 const struct rk_window_input *input, const struct rk_run *run,
+                                 struct rk_window_loss *loss, struct rk_error *error);
+
+/* Of the last forward, (n_steps, batch): log-likelihood of the targets (0 where not scored)
+ * and whether the target was the likeliest word (the first one among equals). */
+enum rk_status rk_window_get_log_likelihood(void *plain, const struct rk_window *window,
+                                            struct rk_error *error);
+enum rk_status rk_window_get_hits(uint8_t *plain, const struct rk_window *window,
+                                  struct rk_error *error);
+void rk_window_shape(const struct rk_window *window, size_t *n_steps, size_t *batch);
+/* Outputs of the top layer, (n_steps, batch, hidden). Until the next backward. */
+enum rk_status rk_window_get_outputs(void *plain, const struct rk_window *window,
+                                     struct rk_error *error);
+/* Log-probabilities of all words at given rows t * batch + b: (n_rows, vocab). Until the
+ * next backward; on a training window only after a forward without targets. */
+enum rk_status rk_window_log_probabilities(void *plain, struct rk_window *window,
+                                           const int32_t *rows, size_t n_rows,
+                                           const struct rk_run *run, struct rk_error *error);
+
+/* Once after each forward of a training window. outputs_gradient: (n_steps, batch, hidden),
+ * added to the head's, or NULL. When cancelled there are no gradients. */
+enum rk_status rk_window_backward(struct rk_window *window, const void *outputs_gradient,
+                                  const struct rk_run *run, struct rk_error *error);
+/* After backward: the gradient of a tensor, shaped like it. */
+enum rk_status rk_window_get_gradient(void *plain, const struct rk_window *window, size_t index,
+                                      struct rk_error *error);
+/* After backward: the gradient of a layer's initial state, (batch, width). */
+enum rk_status rk_window_get_initial_state_gradient(void *plain, const struct rk_window *window,
+                                                    size_t layer, size_t index,
+                                                    struct rk_error *error);
+enum rk_status rk_window_state_width(const struct rk_window *window, size_t layer, size_t index,
+                                     size_t *width, struct rk_error *error);
+
+/* ------------------------------------------------------------------ update */
+
+/* What the solver does with a tensor, by its index. */
+struct rk_tensor_rule {
+    bool decay;       /* alpha applies                                       */
+    double low, high; /* limits kept after each update; -inf, inf: none      */
+};
+
+/* A solver for `weights`, which must outlive it. */
+enum rk_status rk_network_solver_create(struct rk_solver **solver,
+                                        const struct rk_weights *weights,
+                                        const struct rk_solver_options *options,
+                                        const struct rk_tensor_rule *rules, size_t n_rules,
+                                        struct rk_error *error);
+
+/* Clips the window's gradient to max_grad_norm (0: no clipping) and updates the weights.
+ * *norm is the gradient's norm before clipping; when it is not finite nothing is touched and
+ * the status is RK_NONFINITE. */
+enum rk_status rk_network_update(struct rk_weights *weights, struct rk_solver *solver,
+                                 const struct rk_window *window, double learning_rate,
+                                 double max_grad_norm, const struct rk_run *run, double *norm,
+                                 struct rk_error *error);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Solvers: one step from a gradient to new parameters, on flat packed arrays. A step is two
+ * passes over memory: the gradient's norm, then everything else (clip, decay, moments,
+ * update, limits) at once.
+ *
+ * With c = min(1, max_norm / (norm + 1e-6)) when clipping (else 1), eta the learning rate and
+ * t the number of the step from 1, as in PyTorch (clip_grad_norm_, torch.optim):
+ *
+ *   g = c * gradient (+ alpha * w, except adamw)
+ *   sgd        w -= eta * g
+ *   momentum   m = momentum * m + g;  w -= eta * m                       (heavy ball)
+ *   nesterov   m = momentum * m + g;  w -= eta * (g + momentum * m)
+ *   adam       m += (1 - beta_1) * (g - m);  v = beta_2 * v + (1 - beta_2) * g * g
+ *              w -= eta / (1 - beta_1^t) * m / (sqrt(v) / sqrt(1 - beta_2^t) + epsilon)
+ *   adamw      w *= 1 - eta * alpha, then as adam
+ *
+ * While the learning rate is constant, momentum and nesterov make the same steps as
+ * scikit-learn's MLPClassifier, whose velocity is -eta * m; when it changes, scikit-learn
+ * keeps the old rate in what has been gathered, PyTorch and this file do not.
+ */
+#ifndef RK_SOLVER_H
+#define RK_SOLVER_H
+
+#include "kernels/kernels.h"
+
+enum rk_solver_kind {
+    RK_SGD = 0,
+    RK_MOMENTUM,
+    RK_NESTEROV,
+    RK_ADAM,
+    RK_ADAMW,
+    RK_N_SOLVERS
+};
+
+struct rk_solver_options {
+    enum rk_solver_kind kind;
+    double beta_1, beta_2, epsilon; /* adam, adamw: 0 <= beta < 1, epsilon > 0  */
+    double momentum;                /* momentum, nesterov: 0 <= momentum < 1    */
+    double alpha;                   /* weight decay, >= 0                       */
+};
+
+/* A part of the flat array with rules of its own; offset and n_bytes are whole panels. */
+struct rk_solver_tensor {
+    size_t offset, n_bytes;
+    bool decay;
+    double low, high; /* limits after each step; -inf, inf: none */
+};
+
+struct rk_solver;
+
+/* The tensors are copied. Together they cover [0, end) of the arrays, in order. */
+enum rk_status rk_solver_create(struct rk_solver **solver, const struct rk_kernels *kernels,
+                                const struct rk_solver_options *options,
+                                const struct rk_solver_tensor *tensors, size_t n_tensors,
+                                struct rk_error *error);
+void rk_solver_free(struct rk_solver *solver);
+
+/* One step. `max_norm` 0: no clipping. *norm (OUT) is the norm before clipping, summed in
+ * double in a fixed order; when it is not finite nothing is touched, no step is counted and
+ * the status is RK_NONFINITE. Padding lanes of the gradient are zero. */
+enum rk_status rk_solver_step(struct rk_solver *solver, char *weights, const char *gradient,
+                              double learning_rate, double max_norm, int n_threads, double *norm,
+                              struct rk_error *error);
+
+/* Steps made so far. */
+uint64_t rk_solver_n_steps(const struct rk_solver *solver);
+
+#endif
