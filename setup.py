@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Build the two extension modules; everything else about the package is in pyproject.toml.
+"""Build the two extension modules; all else about the package is in pyproject.toml.
 
 No flag here depends on the machine that builds: instruction sets are chosen when the
-library is loaded. Contraction is off, so that a fused multiply-add stands exactly where one
-is written, and nothing changes the arithmetic of the process that loads the extension.
+library is loaded. Contraction is off, so that a fused multiply-add stands exactly where
+one is written, and no flag changes the arithmetic of the process that loads us.
 """
 
 import runpy
@@ -48,21 +48,25 @@ def openmp_flags() -> tuple[list[str], list[str]]:
     return [], []
 
 
+def files(folders: list[str], suffix: str) -> list[str]:
+    """Files of some folders of csrc/, relative to here, as setuptools wants them."""
+    found = [path for name in folders for path in (ROOT / "csrc" / name).glob(suffix)]
+    return sorted(path.relative_to(ROOT).as_posix() for path in found)
+
+
 def extension(name: str, folders: list[str]) -> Extension:
     """The extension module `name`: its Cython file and all C files of `folders`."""
-    found = [path for folder in folders for path in (ROOT / "csrc" / folder).glob("*.[ch]")]
-    sources = [path.relative_to(ROOT).as_posix() for path in sorted(found)]
     return Extension(
         name,
-        [name.replace(".", "/") + ".pyx", *(path for path in sources if path[-1] == "c")],
-        depends=[path for path in sources if path[-1] == "h"],
+        [name.replace(".", "/") + ".pyx", *files(folders, "*.c")],
+        depends=files(folders, "*.h"),
         include_dirs=["csrc"],
-        extra_compile_args=COMPILE,
+        extra_compile_args=list(COMPILE),
     )
 
 
 class Build(build_ext):
-    """build_ext that first says what is missing, and links OpenMP where there is one."""
+    """build_ext that says what is missing first, and uses OpenMP where there is one."""
 
     def build_extensions(self) -> None:
         problem = prerequisites["missing"]()

@@ -40,9 +40,14 @@ INSTALL = {
 }
 
 
+def compiler():
+    """The command of the C compiler that setuptools will use."""
+    return os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
+
+
 def compiles(program, flags=(), run_link=False):
     """Whether the C compiler takes `program`; with `run_link` it is linked as well."""
-    command = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    command = shlex.split(compiler())
     with tempfile.TemporaryDirectory() as folder:
         source = os.path.join(folder, "probe.c")
         with open(source, "w") as file:
@@ -80,8 +85,7 @@ def missing(environment=False):
         except ImportError:
             return sentence("venv")
     if not compiles("int main(void) { return 0; }\n", run_link=True):
-        compiler = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
-        return sentence("compiler", compiler=compiler)
+        return sentence("compiler", compiler=compiler())
     include = sysconfig.get_path("include")
     if not compiles("#include <Python.h>\n", ["-I" + include]):
         return sentence("headers", include=include)

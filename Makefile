@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+#   make demo        train a small language model and ask it for next words
+#   make test        checks of style and types, then all tests
+#   make check-long  what takes minutes: every float32, PyTorch side by side, corpora
+#   make lint        checks of style and types alone
+#   make clean       remove what was built
+#
+# Each target sets up what it needs in .venv, once. PYTHON chooses the interpreter.
+
+PYTHON ?= python3
+VENV := .venv
+LONG := .venv-long
+PIP := python -m pip install --quiet --disable-pip-version-check
+PLUGIN := plugins/rnnkit-lstm-variants
+OFFLINE := "rnnkit: pip could not install what stands above. It needs a network or a local \
+index; behind a proxy set HTTPS_PROXY, then run make again."
+
+NATIVE := setup.py pyproject.toml $(wildcard csrc/*/*.[ch] rnnkit/core/*.p[yx][xd])
+# What the kernels and the core compute is tested under each instruction set.
+CAPPED := $(wildcard tests/test_kernels*.py tests/test_core*.py tests/test_against_torch.py)
+
+.PHONY: demo test check-long bench lint clean
+
+demo: $(VENV)/.built
+	$(VENV)/bin/rnnkit demo
+
+test: lint $(VENV)/.plugin
+	@set -e; for isa in $$($(VENV)/bin/python -c \
+	    "from rnnkit.core import supported_isas; print(*supported_isas()[:-1])"); do \
+	    echo "== tests of the core under RNNKIT_ISA=$$isa"; \
+	    RNNKIT_ISA=$$isa $(VENV)/bin/python -m pytest $(CAPPED); \
+	done
+	@echo "== all tests"
+	@$(VENV)/bin/python -m pytest tests $(PLUGIN)/tests
+
+check-long: $(LONG)/.built
+	$(LONG)/bin/python -m pytest tests/long
+
+lint: $(VENV)/.tools
+	@VENV=$(VENV) sh tools/lint.sh
+
+clean:
+	rm -rf build dist $(VENV) $(LONG) *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -f rnnkit/core/_core.c rnnkit/core/_text.c rnnkit/core/*.so
+
+# An environment with what building and running need; a failure leaves nothing behind.
+%/.made: pyproject.toml tools/requirements.py
+	@$(PYTHON) tools/prerequisites.py
+	@echo "== making an environment in $*"
+	@test -x $*/bin/python || $(PYTHON) -m venv $*
+	@$*/bin/python tools/requirements.py build run > $*/requirements.txt
+	@$*/bin/$(PIP) -r $*/requirements.txt || { echo $(OFFLINE); exit 1; }
+	@touch $@
+
+# The package itself, in place: Python files may be edited, C files are built again.
+%/.built: %/.made $(NATIVE)
+	@echo "== building rnnkit"
+	@$*/bin/$(PIP) --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.plugin: $(VENV)/.built $(shell find $(PLUGIN) -name '*.py' -o -name '*.toml')
+	@$(VENV)/bin/$(PIP) --no-build-isolation --no-deps --force-reinstall ./$(PLUGIN)
+	@touch $@
+
+# A tool of style that this machine cannot have is left out; lint.sh says which.
+$(VENV)/.tools: $(VENV)/.built
+	@$(VENV)/bin/$(PIP) $$($(VENV)/bin/python tools/requirements.py test) \
+	    || { echo $(OFFLINE); exit 1; }
+	@$(VENV)/bin/python tools/requirements.py lint | while read need; do \
+	    $(VENV)/bin/$(PIP) "$$need" || true; done
+	@touch $@
+
+$(LONG)/.built: $(LONG)/.torch
+$(LONG)/.torch: $(LONG)/.made
+	@$(LONG)/bin/$(PIP) $$($(LONG)/bin/python tools/requirements.py long) \
+	    || { echo $(OFFLINE); exit 1; }
+	@touch $@
+
+.SECONDARY:
