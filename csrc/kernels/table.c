@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "kernels/table.h"
+
+const struct rk_kernels *rk_kernels(enum rk_isa isa, enum rk_dtype dtype)
+{
+    static const struct rk_kernels *const tables[RK_N_ISA][2] = {
+        [RK_BASELINE] = {&rk_kernels_baseline_f32, &rk_kernels_baseline_f64},
+#if defined(__x86_64__)
+        [RK_AVX2] = {&rk_kernels_avx2_f32, &rk_kernels_avx2_f64},
+        [RK_AVX512] = {&rk_kernels_avx512_f32, &rk_kernels_avx512_f64},
+#elif defined(__aarch64__)
+        [RK_NEON] = {&rk_kernels_neon_f32, &rk_kernels_neon_f64},
+#endif
+    };
+    return (unsigned)isa < RK_N_ISA && (unsigned)dtype < 2 ? tables[isa][dtype] : NULL;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The innermost loops of the matrix products, and what the drivers in linalg/ hand to them.
+ * A tile keeps its part of the result in registers over its whole loop.
+ */
+#ifndef RK_TILES_H
+#define RK_TILES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* c[r][p] = start[p] | 0 | c[r][p], then + a[r][k] * b[p][k] for each k, ascending. */
+struct rk_product_tile {
+    char *const *c; /* each row's place in the first panel                               */
+    size_t c_stride; /* from panel to panel                                               */
+    const char *start; /* a vector; NULL: go on from c, or from zero                      */
+    bool from_zero;
+    const char *a; /* rows of a panel are 64 bytes apart                                  */
+    size_t a_stride; /* from panel to panel                                               */
+    const char *b; /* [k][64 bytes]                                                       */
+    size_t b_stride; /* from panel to panel                                               */
+    size_t k;
+};
+typedef void (*rk_product_fn)(const struct rk_product_tile *tile);
+
+enum { RK_MOST_TILE_ROWS = 16, RK_MOST_TILE_PANELS = 8, RK_MOST_TILE_COLUMNS = 8 };
+
+struct rk_product_tiles {
+    /* [rows][panels]; NULL where there is none. One panel is there for all rows. */
+    rk_product_fn tile[RK_MOST_TILE_ROWS + 1][RK_MOST_TILE_PANELS + 1];
+};
+
+/* dw[p][k] += delta[r][p] * a[r][k] for each row r, ascending. Rows come in runs 64 bytes
+ * apart (a time step's): `first` rows, then runs of `batch`. */
+struct rk_outer_tile {
+    char *dw; /* [k][64 bytes]                                                            */
+    size_t dw_stride; /* from panel to panel                                              */
+    const char *delta; /* the first row in the first panel                                */
+    size_t delta_stride, delta_step; /* from panel to panel, from run to run              */
+    const char *a; /* the first row's first column                                        */
+    size_t a_step;
+    size_t rows, first, batch;
+};
+typedef void (*rk_outer_fn)(const struct rk_outer_tile *tile);
+
+struct rk_outer_tiles {
+    /* [columns][panels]; all columns lie in one panel of a. One panel is there for all. */
+    rk_outer_fn tile[RK_MOST_TILE_COLUMNS + 1][RK_MOST_TILE_PANELS + 1];
+};
+
+#endif
