@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a cell declares as data, read and checked once before its step is traced."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rnnkit.compiler.graph import Initialiser, Parameter
+from rnnkit.compiler.initialise import parse
+from rnnkit.compiler.where import cell_error
+
+MAX_WIDTH = 1 << 22
+MAX_STATES = 64
+MAX_BLOCKS = 1 << 12
+
+
+class Declared:
+    """A cell's declarations.
+
+    Attributes
+    ----------
+    states : tuple of str
+    widths, initial : dict
+        By state.
+    main_label : str or None
+        The label whose parameters are called ``weight_ih``, ``bias_hh`` and so on.
+    """
+
+    def __init__(self, cell: Any, input_size: int, hidden_size: int) -> None:
+        self.cell = cell
+        self.cell_name = type(cell).__name__
+        self.hidden_size = _size(hidden_size, "hidden_size")
+        _size(input_size, "input_size")
+        self.states = self._states()
+        self.widths = self._widths()
+        self.initial = self._initial()
+        gates = getattr(cell, "gates", None)
+        self.main_label = None if gates is None else self.block_names(gates, None)[0]
+        self._initialisers = self._mapping("initialisers")
+        self._limits = self._mapping("limits")
+        self._decay = self._mapping("weight_decay")
+
+    def parameter(
+        self, name: str, block_names: tuple[str, ...], width: int, columns: int | None
+    ) -> Parameter:
+        """A parameter with what is declared for it; `columns` None makes it a vector."""
+        is_weight = columns is not None
+        default = "uniform" if is_weight else "zeros"
+        spec = self._initialisers.get(name, default)
+        initialisers = tuple(
+            self._initialiser(
+                name, self._initialisers.get(f"{name}.{block}", spec), is_weight
+            )
+            for block in block_names
+        )
+        decay = self._decay.get(name, is_weight)
+        if not isinstance(decay, bool):
+            raise self._error(
+                f"weight_decay[{name!r}] is {decay!r}", "it is True or False"
+            )
+        return Parameter(
+            name=name,
+            is_weight=is_weight,
+            block_names=block_names,
+            width=width,
+            columns=1 if columns is None else columns,
+            initialisers=initialisers,
+            limits=self._bounds(name),
+            decay=decay,
+        )
+
+    def check_names(self, parameters: Sequence[Parameter]) -> None:
+        """Whether everything declared is declared for a parameter that there is."""
+        names = [p.name for p in parameters]
+        blocks = [f"{p.name}.{block}" for p in parameters for block in p.block_names]
+        for what, declared, known in (
+            ("initialisers", self._initialisers, names + blocks),
+            ("limits", self._limits, names),
+            ("weight_decay", self._decay, names),
+        ):
+            for name in declared:
+                if name not in known:
+                    raise self._error(
+                        f"{what} names {name!r}, which the step does not use",
+                        f"its parameters are {', '.join(names) or 'none'}; one block of "
+                        "them is written as in 'bias_ih.f'",
+                    )
+
+    def block_names(
+        self, label: str | Sequence[str], blocks: int | None
+    ) -> tuple[str, tuple[str, ...]]:
+        """The name that a label gives to parameters, and the names of its blocks."""
+        if blocks is not None:
+            if isinstance(blocks, bool) or not isinstance(blocks, int) or blocks < 1:
+                raise cell_error(
+                    f"blocks is {blocks!r}", "it is a positive number of blocks"
+                )
+            names = tuple(str(i) for i in range(blocks))
+        else:
+            names = tuple(label)
+        words = [label] if isinstance(label, str) else list(label)
+        joined = "_".join(map(str, words))
+        if not all(isinstance(word, str) for word in words) or not _is_word(joined):
+            raise cell_error(
+                f"a label is {label!r}",
+                "it is a string with a letter for each block, as in 'ifgo', or a list of "
+                "names, as in ('reset', 'update')",
+            )
+        if len(set(names)) < len(names) or len(names) > MAX_BLOCKS:
+            raise cell_error(
+                f"the label {label!r} names a block twice",
+                "each letter is a block of its own; for one block write blocks=1",
+            )
+        return joined, names
+
+    # ------------------------------------------------------------------- declarations
+
+    def _error(self, what: str, remedy: str) -> Exception:
+        return cell_error(what, remedy, where=self.cell_name)
+
+    def _states(self) -> tuple[str, ...]:
+        states = getattr(self.cell, "states", None)
+        if isinstance(states, str) or not isinstance(states, Sequence) or not states:
+            raise self._error(
+                f"states is {states!r}", "name the states, as in states = ('h', 'c')"
+            )
+        if len(states) > MAX_STATES:
+            raise self._error(
+                f"there are {len(states)} states", f"at most {MAX_STATES}"
+            )
+        for name in states:
+            if not isinstance(name, str) or not name.isidentifier() or name == "x":
+                raise self._error(
+                    f"a state is named {name!r}", "a name is an identifier other than x"
+                )
+        if len(set(states)) < len(states):
+            raise self._error(f"states is {states!r}", "each name stands once")
+        if not callable(getattr(self.cell, "step", None)):
+            raise self._error("there is no step", "define step(self, x, *states)")
+        return tuple(states)
+
+    def _widths(self) -> dict[str, int]:
+        declared = self._mapping("widths", self.states)
+        widths = {}
+        for name in self.states:
+            width = self._resolve(declared.get(name, self.hidden_size))
+            if not _is_whole(width) or not 1 <= width <= MAX_WIDTH:
+                raise self._error(
+                    f"widths[{name!r}] is {width!r}",
+                    "a width is a positive number of units, or the name of an attribute "
+                    "of the cell that holds it",
+                )
+            widths[name] = int(width)
+        return widths
+
+    def _initial(self) -> dict[str, float]:
+        declared = self._mapping("initial", self.states)
+        values = {}
+        for name in self.states:
+            value = self._resolve(declared.get(name, 0.0))
+            if not _is_number(value) or math.isnan(value):
+                raise self._error(
+                    f"initial[{name!r}] is {value!r}", "it is one number for all units"
+                )
+            values[name] = float(value)
+        return values
+
+    def _initialiser(self, name: str, spec: Any, is_weight: bool) -> Initialiser:
+        try:
+            return parse(self._resolve(spec), self.hidden_size, is_weight)
+        except ValueError as error:
+            raise self._error(
+                f"the initialiser of {name}: {error}",
+                "write a number, a name such as 'orthogonal', or a pair such as "
+                "('normal', 0.01)",
+            ) from None
+
+    def _bounds(self, name: str) -> tuple[float, float] | None:
+        bounds = self._resolve(self._limits.get(name))
+        if bounds is None:
+            return None
+        if (
+            not isinstance(bounds, tuple | list)
+            or len(bounds) != 2
+            or not all(_is_number(bound) for bound in bounds)
+            or not bounds[0] <= bounds[1]
+        ):
+            raise self._error(
+                f"limits[{name!r}] is {bounds!r}", "write (lowest, highest)"
+            )
+        return float(bounds[0]), float(bounds[1])
+
+    def _mapping(
+        self, attribute: str, keys: Sequence[str] | None = None
+    ) -> Mapping[str, Any]:
+        value = getattr(self.cell, attribute, {})
+        if not isinstance(value, Mapping):
+            raise self._error(f"{attribute} is {value!r}", "it is a dictionary")
+        for key in value:
+            if keys is not None and key not in keys:
+                raise self._error(
+                    f"{attribute} names {key!r}, which is no state",
+                    f"the states are {', '.join(keys)}",
+                )
+        return value
+
+    def _resolve(self, value: Any) -> Any:
+        """A string that names an attribute of the cell stands for its value."""
+        if isinstance(value, str) and hasattr(self.cell, value):
+            return getattr(self.cell, value)
+        return value
+
+
+def _size(value: Any, name: str) -> int:
+    if not _is_whole(value) or not 1 <= value <= MAX_WIDTH:
+        raise ValueError(
+            f"{name} is {value!r}, allowed are whole numbers from 1 to {MAX_WIDTH}"
+        )
+    return int(value)
+
+
+def _is_word(text: str) -> bool:
+    return text.replace("_", "").isalnum()
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)

@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a cell's step computes with: symbols, and the functions on them.
+
+A symbol stands for a value of the trace that made it; arithmetic on it adds nodes there.
+What cannot be traced is refused with the line of the cell and the remedy. The functions
+take plain numbers as well, and then give one.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Never
+
+import numpy as np
+
+from rnnkit.compiler.graph import Kind
+from rnnkit.compiler.ops import OPS
+from rnnkit.compiler.where import cell_error
+
+if TYPE_CHECKING:
+    from rnnkit.compiler.trace import Trace
+
+Operand = "Symbol | float"
+
+
+class Symbol:
+    """A value of a trace: rows x units, one a unit, or one a row."""
+
+    __slots__ = ("_index", "_trace")
+
+    def __init__(self, trace: Trace, index: int) -> None:
+        self._trace = trace
+        self._index = index
+
+    @property
+    def width(self) -> int:
+        """Number of units; 1 for one a row."""
+        return self._trace.node(self).width
+
+    def __repr__(self) -> str:
+        return f"<value of width {self.width}>"
+
+    # ------------------------------------------------------------------- arithmetic
+
+    def __add__(self, other: Any) -> Symbol:
+        return self._trace.apply("add", self, other)
+
+    def __radd__(self, other: Any) -> Symbol:
+        return self._trace.apply("add", other, self)
+
+    def __sub__(self, other: Any) -> Symbol:
+        return self._trace.apply("sub", self, other)
+
+    def __rsub__(self, other: Any) -> Symbol:
+        return self._trace.apply("sub", other, self)
+
+    def __mul__(self, other: Any) -> Symbol:
+        return self._trace.apply("mul", self, other)
+
+    def __rmul__(self, other: Any) -> Symbol:
+        return self._trace.apply("mul", other, self)
+
+    def __truediv__(self, other: Any) -> Symbol:
+        return self._trace.apply("div", self, other)
+
+    def __rtruediv__(self, other: Any) -> Symbol:
+        return self._trace.apply("div", other, self)
+
+    def __neg__(self) -> Symbol:
+        return self._trace.apply("neg", self)
+
+    def __pos__(self) -> Symbol:
+        return self
+
+    def __abs__(self) -> Symbol:
+        return self._trace.apply("abs", self)
+
+    def __pow__(self, power: Any) -> Symbol:
+        if (
+            isinstance(power, bool)
+            or not isinstance(power, int)
+            or not 1 <= power <= 64
+        ):
+            raise cell_error(
+                f"a power is {power!r}, allowed are whole numbers from 1 to 64",
+                "write sqrt(x), 1 / x or exp(a * log(x)) for others",
+            )
+        half = self ** (power // 2) if power > 1 else self
+        if power == 1:
+            return self
+        return half * half * self if power % 2 else half * half
+
+    # ------------------------------------------------------------------ comparisons
+
+    def __gt__(self, other: Any) -> Symbol:
+        return self._trace.apply("greater", self, other)
+
+    def __ge__(self, other: Any) -> Symbol:
+        return self._trace.apply("greater_equal", self, other)
+
+    def __lt__(self, other: Any) -> Symbol:
+        return self._trace.apply("greater", other, self)
+
+    def __le__(self, other: Any) -> Symbol:
+        return self._trace.apply("greater_equal", other, self)
+
+    def __eq__(self, other: object) -> Symbol:  # type: ignore[override]
+        return self._trace.apply("equal", self, other)
+
+    def __ne__(self, other: object) -> Symbol:  # type: ignore[override]
+        return 1 - self._trace.apply("equal", self, other)
+
+    __hash__ = object.__hash__
+
+    # ------------------------------------------------------------ what is not there
+
+    def __bool__(self) -> Never:
+        raise cell_error(
+            "the step branches on a value that is not known yet: it is traced once, "
+            "for all rows and units",
+            "write select(condition, a, b), maximum(a, b) or minimum(a, b); "
+            "ifs and loops on plain numbers and settings are fine",
+        )
+
+    def __iter__(self) -> Never:
+        raise cell_error(
+            f"a value of width {self.width} is iterated over or unpacked",
+            "name the parts in the label, as in i, f = self.linear('if', x, h); "
+            "for reductions import sum, mean and max from rnnkit.cells",
+        )
+
+    def __len__(self) -> Never:
+        raise cell_error("a value has no length", "its number of units is x.width")
+
+    def __getitem__(self, key: Any) -> Never:
+        raise cell_error(
+            f"a value is indexed with {key!r}",
+            "give each part a block of its own, as in i, f = self.linear('if', x, h)",
+        )
+
+    def __float__(self) -> Never:
+        raise cell_error(
+            "a value is turned into a plain number, by float, int or the math module",
+            "use the functions of rnnkit.cells, such as tanh and exp",
+        )
+
+    __int__ = __index__ = __complex__ = __float__
+
+    def __getattr__(self, name: str) -> Never:
+        if name.startswith("_"):  # protocols ask for what may be missing
+            raise AttributeError(name)
+        raise cell_error(
+            f"a value has no attribute {name!r}",
+            "it has width, arithmetic and comparisons; functions such as tanh, mean and "
+            "select are imported from rnnkit.cells",
+        )
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Never:
+        raise _numpy_error("turned into a NumPy array")
+
+    def __array_function__(self, function: Any, *args: Any) -> Never:
+        raise _numpy_error(f"given to numpy.{function.__name__}")
+
+    def __array_ufunc__(
+        self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any
+    ) -> Any:
+        # np.sqrt(2.0) * x ends here: NumPy's own numbers count as plain ones.
+        name = _OPERATOR_OF_UFUNC.get(ufunc.__name__)
+        if (
+            name
+            and method == "__call__"
+            and any(isinstance(x, np.generic) for x in inputs)
+        ):
+            return getattr(operator, name)(*(_plain(x) for x in inputs))
+        raise _numpy_error(f"given to numpy.{ufunc.__name__}")
+
+
+def _refuse(symbol: str, remedy: str) -> Callable[..., Never]:
+    def method(self: Symbol, *others: Any) -> Never:
+        raise cell_error(f"values have no operator {symbol}", remedy)
+
+    return method
+
+
+_REFUSED = {
+    "matmul": ("@", "a matrix product is self.linear(label, x, ...)"),
+    "floordiv": ("//", "division is /"),
+    "mod": ("%", "there is no remainder of values"),
+    "and": ("&", "multiply conditions: (a > 0) * (b > 0)"),
+    "or": ("|", "write maximum(a > 0, b > 0)"),
+    "xor": ("^", "a power is **"),
+    "lshift": ("<<", "multiply by a power of two"),
+    "rshift": (">>", "divide by a power of two"),
+}
+for _name, _texts in _REFUSED.items():
+    setattr(Symbol, f"__{_name}__", _refuse(*_texts))
+    setattr(Symbol, f"__r{_name}__", _refuse(*_texts))
+Symbol.__invert__ = _refuse("~", "write 1 - condition")  # type: ignore[attr-defined]
+Symbol.__rpow__ = _refuse(  # type: ignore[attr-defined]
+    "** with a value as exponent", "write exp(x * log(base))"
+)
+
+_OPERATOR_OF_UFUNC = {
+    "add": "add",
+    "subtract": "sub",
+    "multiply": "mul",
+    "divide": "truediv",
+    "greater": "gt",
+    "greater_equal": "ge",
+    "less": "lt",
+    "less_equal": "le",
+    "equal": "eq",
+    "not_equal": "ne",
+}
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _numpy_error(what: str) -> Exception:
+    return cell_error(
+        f"a value of the step is {what}, which the trace cannot see",
+        "use the functions of rnnkit.cells, such as tanh, exp and maximum; "
+        "learned numbers come from self.vector and self.linear",
+    )
+
+
+# ----------------------------------------------------------------------------- functions
+
+
+def _apply(op: str, *operands: Any) -> Any:
+    for operand in operands:
+        if isinstance(operand, Symbol):
+            return operand._trace.apply(op, *operands)
+    return _apply_to_numbers(op, operands)
+
+
+def _apply_to_numbers(op: str, operands: tuple[Any, ...]) -> float:
+    function = OPS[op].value
+    assert function is not None
+    try:
+        numbers = [np.float64(operand) for operand in operands]
+    except (TypeError, ValueError):
+        given = ", ".join(type(operand).__name__ for operand in operands)
+        raise cell_error(
+            f"{op} is given {given}",
+            "it takes values of the step or plain numbers; the blocks of a linear are "
+            "unpacked first, as in i, f = self.linear('if', x, h)",
+        ) from None
+    with np.errstate(all="ignore"):
+        return float(function(*numbers))
+
+
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x))."""
+    return _apply("sigmoid", x)
+
+
+def tanh(x: Any) -> Any:
+    """Hyperbolic tangent."""
+    return _apply("tanh", x)
+
+
+def relu(x: Any) -> Any:
+    """maximum(x, 0), with gradient 0 at 0."""
+    return _apply("relu", x)
+
+
+def exp(x: Any) -> Any:
+    """Exponential."""
+    return _apply("exp", x)
+
+
+def log(x: Any) -> Any:
+    """Natural logarithm."""
+    return _apply("log", x)
+
+
+def sqrt(x: Any) -> Any:
+    """Square root."""
+    return _apply("sqrt", x)
+
+
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x)), without overflow."""
+    return _apply("softplus", x)
+
+
+def logsigmoid(x: Any) -> Any:
+    """log(sigmoid(x)), without overflow."""
+    return _apply("logsigmoid", x)
+
+
+def abs(x: Any) -> Any:
+    """Absolute value, with gradient 0 at 0; Python's own ``abs`` does the same."""
+    return _apply("abs", x)
+
+
+def minimum(a: Any, b: Any) -> Any:
+    """The smaller of two, elementwise; at a tie each takes half of the gradient."""
+    return _apply("min", a, b)
+
+
+def maximum(a: Any, b: Any) -> Any:
+    """The larger of two, elementwise; at a tie each takes half of the gradient."""
+    return _apply("max", a, b)
+
+
+def select(condition: Any, a: Any, b: Any) -> Any:
+    """`a` where `condition` is not 0, else `b`; what is not chosen plays no part."""
+    return _apply("select", condition, a, b)
+
+
+def stop_gradient(x: Any) -> Any:
+    """`x`, through which no gradient flows back."""
+    return _apply("stop_gradient", x)
+
+
+def sum(x: Any) -> Any:
+    """Sum over a row's units: one value a row."""
+    return _reduce("row_sum", x)
+
+
+def mean(x: Any) -> Any:
+    """Mean over a row's units: one value a row."""
+    return _reduce("row_sum", x) / x.width
+
+
+def max(x: Any) -> Any:
+    """Largest of a row's units: one value a row; ties share the gradient equally."""
+    return _reduce("row_max", x)
+
+
+def _reduce(op: str, x: Any) -> Symbol:
+    if not isinstance(x, Symbol):
+        raise cell_error(
+            f"sum, mean or max over a row's units is given {type(x).__name__}",
+            "it takes one value of the step; for two values there are a + b, "
+            "maximum(a, b) and minimum(a, b)",
+        )
+    trace = x._trace
+    node = trace.node(x)
+    if node.kind == Kind.ROW:
+        return x
+    return Symbol(trace, trace.b(op, trace.b.spread(x._index, Kind.FULL, node.width)))
