@@ -71,8 +71,9 @@ struct rk_team {
      * rk_team_poll. Non-zero asks to stop. May be NULL. */
     int (*poll)(void *context);
     void *poll_context;
-    /* Private to threads.c: barrier and cancellation. */
+    /* Private to threads.c: barrier, cancellation, time of the last poll (ms). */
     int arrived, phase, cancelled;
+    long long polled;
 };
 
 typedef void (*rk_task)(void *context, struct rk_team *team, int thread);

@@ -28,7 +28,7 @@ RK_INLINE void RK_T(product_loop)(const struct rk_product_tile *t, int rows, int
                 acc[(r * panels + p) * RK_VP + j] =
                     t->start ? v_load(t->start + p * RK_PANEL + j * RK_VBYTES)
                     : t->from_zero ? v_splat(0)
-                    : v_load(t->c[r] + (size_t)p * t->c_stride + j * RK_VBYTES);
+                    : v_load(t->c[r] + t->c_offset + (size_t)p * t->c_stride + j * RK_VBYTES);
     const char *a = t->a, *b = t->b;
     size_t k = t->k;
     for (; k >= RK_LANES; k -= RK_LANES, a += t->a_stride)
@@ -40,7 +40,7 @@ RK_INLINE void RK_T(product_loop)(const struct rk_product_tile *t, int rows, int
     RK_UNROLL for (int r = 0; r < rows; r++)
         RK_UNROLL for (int p = 0; p < panels; p++)
             RK_UNROLL for (int j = 0; j < RK_VP; j++)
-                v_store(t->c[r] + (size_t)p * t->c_stride + j * RK_VBYTES,
+                v_store(t->c[r] + t->c_offset + (size_t)p * t->c_stride + j * RK_VBYTES,
                         acc[(r * panels + p) * RK_VP + j]);
 }
 

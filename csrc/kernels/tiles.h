@@ -11,7 +11,8 @@
 
 /* c[r][p] = start[p] | 0 | c[r][p], then + a[r][k] * b[p][k] for each k, ascending. */
 struct rk_product_tile {
-    char *const *c; /* each row's place in the first panel                               */
+    char *const *c; /* each row's place in panel 0                                        */
+    size_t c_offset; /* bytes from there to the tile's first panel                        */
     size_t c_stride; /* from panel to panel                                               */
     const char *start; /* a vector; NULL: go on from c, or from zero                      */
     bool from_zero;
@@ -26,7 +27,8 @@ typedef void (*rk_product_fn)(const struct rk_product_tile *tile);
 enum { RK_MOST_TILE_ROWS = 16, RK_MOST_TILE_PANELS = 8, RK_MOST_TILE_COLUMNS = 8 };
 
 struct rk_product_tiles {
-    /* [rows][panels]; NULL where there is none. One panel is there for all rows. */
+    /* [rows][panels]; NULL where there is none. One panel is there for all rows; what is
+     * there for some rows is there for fewer rows too. */
     rk_product_fn tile[RK_MOST_TILE_ROWS + 1][RK_MOST_TILE_PANELS + 1];
 };
 
@@ -44,7 +46,8 @@ struct rk_outer_tile {
 typedef void (*rk_outer_fn)(const struct rk_outer_tile *tile);
 
 struct rk_outer_tiles {
-    /* [columns][panels]; all columns lie in one panel of a. One panel is there for all. */
+    /* [columns][panels]; NULL where there is none. All columns lie in one panel of a. One
+     * panel is there for all columns; all numbers of columns have the same panels. */
     rk_outer_fn tile[RK_MOST_TILE_COLUMNS + 1][RK_MOST_TILE_PANELS + 1];
 };
 

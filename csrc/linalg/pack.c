@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Between plain arrays and packed ones. Only moves elements: `size` is 4 or 8, a constant
+ * once inlined.
+ */
+#include <string.h>
+
+#include "linalg/linalg.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE void move(char *to, size_t to_index, const char *from, size_t from_index, size_t size)
+{
+    memcpy(to + to_index * size, from + from_index * size, size);
+}
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+INLINE void pack(char *packed, const char *plain, size_t blocks, size_t n, size_t k, size_t size)
+{
+    const size_t lanes = RK_PANEL / size, panels = (n + lanes - 1) / lanes;
+    for (size_t b = 0; b < blocks; b++, plain += n * k * size)
+        for (size_t p = 0; p < panels; p++, packed += k * RK_PANEL) {
+            size_t units = least(lanes, n - p * lanes);
+            if (units < lanes) memset(packed, 0, k * RK_PANEL);
+            for (size_t u = 0; u < units; u++)
+                for (size_t i = 0; i < k; i++)
+                    move(packed, i * lanes + u, plain, (p * lanes + u) * k + i, size);
+        }
+}
+
+INLINE void unpack(char *plain, const char *packed, size_t blocks, size_t n, size_t k,
+                   size_t size)
+{
+    const size_t lanes = RK_PANEL / size, panels = (n + lanes - 1) / lanes;
+    for (size_t b = 0; b < blocks; b++, plain += n * k * size)
+        for (size_t p = 0; p < panels; p++, packed += k * RK_PANEL) {
+            size_t units = least(lanes, n - p * lanes);
+            for (size_t u = 0; u < units; u++)
+                for (size_t i = 0; i < k; i++)
+                    move(plain, (p * lanes + u) * k + i, packed, i * lanes + u, size);
+        }
+}
+
+/* Panel by panel of the transpose, in squares of lanes x lanes, each 1 kB on both sides. */
+INLINE void transpose(char *transposed, const char *packed, size_t blocks, size_t n, size_t k,
+                      size_t panel0, size_t panel1, size_t size)
+{
+    const size_t lanes = RK_PANEL / size, panels = (n + lanes - 1) / lanes;
+    for (size_t q = panel0; q < panel1; q++) {
+        char *to = transposed + q * blocks * n * RK_PANEL;
+        size_t columns = least(lanes, k - q * lanes);
+        if (columns < lanes) memset(to, 0, blocks * n * RK_PANEL);
+        for (size_t p = 0; p < blocks * panels; p++) {
+            const char *from = packed + (p * k + q * lanes) * RK_PANEL;
+            size_t units = least(lanes, n - p % panels * lanes);
+            for (size_t j = 0; j < columns; j++)
+                for (size_t u = 0; u < units; u++)
+                    move(to, u * lanes + j, from, j * lanes + u, size);
+            to += units * RK_PANEL;
+        }
+    }
+}
+
+INLINE void rows_pack(char *step, size_t panel_stride, const char *plain, size_t n_rows,
+                      size_t width, size_t size)
+{
+    const size_t lanes = RK_PANEL / size;
+    for (size_t first = 0; first < width; first += lanes, step += panel_stride) {
+        size_t used = least(lanes, width - first) * size;
+        for (size_t r = 0; r < n_rows; r++) {
+            memcpy(step + r * RK_PANEL, plain + (r * width + first) * size, used);
+            memset(step + r * RK_PANEL + used, 0, RK_PANEL - used);
+        }
+    }
+}
+
+INLINE void rows_unpack(char *plain, const char *step, size_t panel_stride, size_t n_rows,
+                        size_t width, size_t size)
+{
+    const size_t lanes = RK_PANEL / size;
+    for (size_t first = 0; first < width; first += lanes, step += panel_stride) {
+        size_t used = least(lanes, width - first) * size;
+        for (size_t r = 0; r < n_rows; r++)
+            memcpy(plain + (r * width + first) * size, step + r * RK_PANEL, used);
+    }
+}
+
+void rk_pack(enum rk_dtype dtype, char *packed, const void *plain, size_t blocks, size_t n,
+             size_t k)
+{
+    if (dtype == RK_FLOAT32) {
+        pack(packed, plain, blocks, n, k, 4);
+    } else {
+        pack(packed, plain, blocks, n, k, 8);
+    }
+}
+
+void rk_unpack(enum rk_dtype dtype, void *plain, const char *packed, size_t blocks, size_t n,
+               size_t k)
+{
+    if (dtype == RK_FLOAT32) {
+        unpack(plain, packed, blocks, n, k, 4);
+    } else {
+        unpack(plain, packed, blocks, n, k, 8);
+    }
+}
+
+void rk_transpose(enum rk_dtype dtype, char *transposed, const char *packed, size_t blocks,
+                  size_t n, size_t k, size_t panel0, size_t panel1)
+{
+    if (dtype == RK_FLOAT32) {
+        transpose(transposed, packed, blocks, n, k, panel0, panel1, 4);
+    } else {
+        transpose(transposed, packed, blocks, n, k, panel0, panel1, 8);
+    }
+}
+
+void rk_rows_pack(enum rk_dtype dtype, char *step, size_t panel_stride, const void *plain,
+                  size_t n_rows, size_t width)
+{
+    rows_pack(step, panel_stride, plain, n_rows, width, rk_real_size(dtype));
+}
+
+void rk_rows_unpack(enum rk_dtype dtype, void *plain, const char *step, size_t panel_stride,
+                    size_t n_rows, size_t width)
+{
+    rows_unpack(plain, step, panel_stride, n_rows, width, rk_real_size(dtype));
+}
