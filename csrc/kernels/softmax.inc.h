@@ -10,21 +10,6 @@
 
 enum { RK_T(softmax_block) = 32 };
 
-static const RK_REAL RK_T(softmax_lane)[RK_LANES] __attribute__((aligned(RK_PANEL))) = {
-#if RK_F32
-    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
-#else
-    0, 1, 2, 3, 4, 5, 6, 7,
-#endif
-};
-
-/* Vector j of a panel whose first `units` lanes are true; the others become `other`. */
-RK_INLINE v_real RK_T(softmax_keep)(v_real x, int j, size_t units, v_real other)
-{
-    v_real lane = v_load(RK_T(softmax_lane) + j * RK_VL);
-    return v_select(v_greater(v_splat((RK_REAL)units), lane), x, other);
-}
-
 /* A value "one a row". */
 RK_INLINE void RK_T(softmax_put)(char *panel, RK_REAL value)
 {
@@ -40,7 +25,7 @@ RK_INLINE void RK_T(softmax_max_panel)(v_real *partial, const char *src, size_t 
         RK_UNROLL for (int j = 0; j < RK_VP; j++) {
             v_real x = v_load(src + r * RK_PANEL + (size_t)j * RK_VBYTES);
             if (units < RK_LANES)
-                x = RK_T(softmax_keep)(x, j, units, v_splat(-(RK_REAL)INFINITY));
+                x = RK_T(keep_lanes)(x, j, units, v_splat(-(RK_REAL)INFINITY));
             partial[r * RK_VP + j] = v_max(partial[r * RK_VP + j], x);
         }
 }
@@ -74,7 +59,7 @@ RK_INLINE void RK_T(softmax_exp_panel)(v_real *partial, const v_real *max, char 
         RK_UNROLL for (int j = 0; j < RK_VP; j++) {
             size_t at = r * RK_PANEL + (size_t)j * RK_VBYTES;
             v_real e = v_exp(v_load(src + at) - max[r]);
-            if (units < RK_LANES) e = RK_T(softmax_keep)(e, j, units, v_splat(0));
+            if (units < RK_LANES) e = RK_T(keep_lanes)(e, j, units, v_splat(0));
             if (exps) v_store(exps + at, e);
             partial[r * RK_VP + j] += e;
         }

@@ -39,13 +39,14 @@ struct rk_weights;
 
 enum rk_status rk_weights_create(struct rk_weights **weights, const struct rk_network *network,
                                  struct rk_error *error);
-enum rk_status rk_weights_copy(struct rk_weights **copy, const struct rk_weights *weights,
-                               struct rk_error *error);
+/* Takes over all values of weights of the same shape. */
+enum rk_status rk_weights_assign(struct rk_weights *weights, const struct rk_weights *from,
+                                 struct rk_error *error);
 void rk_weights_free(struct rk_weights *weights);
 
 enum rk_dtype rk_weights_dtype(const struct rk_weights *weights);
 size_t rk_weights_n_tensors(const struct rk_weights *weights);
-size_t rk_weights_hidden_size(const struct rk_weights *weights); /* width of the top layer */
+size_t rk_weights_hidden_size(const struct rk_weights *weights); /* of the top layer's output */
 size_t rk_weights_vocab_size(const struct rk_weights *weights);
 /* The plain shape of a tensor; columns == 0: a vector of n rows. */
 enum rk_status rk_weights_shape(const struct rk_weights *weights, size_t index, size_t *rows,
@@ -65,10 +66,10 @@ struct rk_state;
 enum rk_status rk_state_create(struct rk_state **state, const struct rk_weights *weights,
                                const struct rk_program *const *programs, size_t n_layers,
                                size_t batch, struct rk_error *error);
-enum rk_status rk_state_copy(struct rk_state **copy, const struct rk_state *state,
-                             struct rk_error *error);
+/* Takes over all values of a state of the same shape. */
+enum rk_status rk_state_assign(struct rk_state *state, const struct rk_state *from,
+                               struct rk_error *error);
 void rk_state_free(struct rk_state *state);
-size_t rk_state_batch(const struct rk_state *state);
 enum rk_status rk_state_width(const struct rk_state *state, size_t layer, size_t index,
                               size_t *width, struct rk_error *error);
 /* Plain arrays are (batch, width). */
@@ -133,7 +134,7 @@ void rk_window_shape(const struct rk_window *window, size_t *n_steps, size_t *ba
 enum rk_status rk_window_get_outputs(void *plain, const struct rk_window *window,
                                      struct rk_error *error);
 /* Log-probabilities of all words at given rows t * batch + b: (n_rows, vocab). Until the
- * next backward; on a training window only after a forward without targets. */
+ * next backward. */
 enum rk_status rk_window_log_probabilities(void *plain, struct rk_window *window,
                                            const int32_t *rows, size_t n_rows,
                                            const struct rk_run *run, struct rk_error *error);
@@ -154,24 +155,19 @@ enum rk_status rk_window_state_width(const struct rk_window *window, size_t laye
 
 /* ------------------------------------------------------------------ update */
 
-/* What the solver does with a tensor, by its index. */
-struct rk_tensor_rule {
-    bool decay;       /* alpha applies                                       */
-    double low, high; /* limits kept after each update; -inf, inf: none      */
-};
-
-/* A solver for `weights`, which must outlive it. */
+/* A solver for weights of this shape. By tensor: whether alpha applies (not 0), and limits
+ * kept after each update (low, high; -inf, inf: none). */
 enum rk_status rk_network_solver_create(struct rk_solver **solver,
                                         const struct rk_weights *weights,
                                         const struct rk_solver_options *options,
-                                        const struct rk_tensor_rule *rules, size_t n_rules,
+                                        const uint8_t *decay, const double (*limits)[2],
                                         struct rk_error *error);
 
 /* Clips the window's gradient to max_grad_norm (0: no clipping) and updates the weights.
  * *norm is the gradient's norm before clipping; when it is not finite nothing is touched and
  * the status is RK_NONFINITE. */
 enum rk_status rk_network_update(struct rk_weights *weights, struct rk_solver *solver,
-                                 const struct rk_window *window, double learning_rate,
+                                 struct rk_window *window, double learning_rate,
                                  double max_grad_norm, const struct rk_run *run, double *norm,
                                  struct rk_error *error);
 

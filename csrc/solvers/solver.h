@@ -63,6 +63,7 @@ enum rk_status rk_solver_step(struct rk_solver *solver, char *weights, const cha
                               double learning_rate, double max_norm, int n_threads, double *norm,
                               struct rk_error *error);
 
+const struct rk_solver_tensor *rk_solver_tensors(const struct rk_solver *solver, size_t *n);
 /* Steps made so far. */
 uint64_t rk_solver_n_steps(const struct rk_solver *solver);
 

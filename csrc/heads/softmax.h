@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The output layer and its loss as one operation: logits = W h + b, log-sum-exp,
+ * log-likelihood of the target, and in training d loss / d logits, at once turned into the
+ * gradients of W, b and h. It runs over chunks of rows, so that the logits of a window are
+ * never stored whole: memory is RK_SOFTMAX_CHUNK rows times the vocabulary.
+ *
+ * Bits do not depend on the number of threads. Sums over the vocabulary (of exponentials,
+ * and of W^T dlogits) go by groups of panels that V alone sets: one chain a group, groups
+ * added in order. Sums over rows (dW, db) are one chain, rows ascending. A row's results do
+ * not depend on which rows are with it.
+ */
+#ifndef RK_SOFTMAX_H
+#define RK_SOFTMAX_H
+
+#include "heads/arena.h"
+#include "linalg/linalg.h"
+
+enum { RK_SOFTMAX_CHUNK = 256 };
+
+/* A head with its scratch memory. */
+struct rk_softmax {
+    const struct rk_kernels *kernels;
+    size_t vocab, width;
+    const char *weight; /* packed (vocab, width)              */
+    const char *bias;   /* packed vector (vocab), or NULL     */
+    /* Scratch, set by rk_softmax_plan. "One a row" arrays are [row][64 bytes]. */
+    size_t max_rows;    /* of a chunk                         */
+    char *hidden;       /* [panel of width][row]; in training later times `factor`          */
+    char *logits;       /* [panel of vocab][row]; in training later unscaled gradients      */
+    char *group_max, *group_sum;   /* [group], one a row                                    */
+    char *max, *sum, *log_sum;     /* one a row                                             */
+    char *target_logit, *factor;   /* one a row; factor: weight / weight_sum / sum          */
+    char *partial;                 /* [group][panel of width][row]: dh by groups            */
+};
+
+/* What to do with which rows of a list (see rk_rows). */
+struct rk_softmax_task {
+    struct rk_rows hidden;
+    size_t batch;            /* rows of a step                                              */
+    const int32_t *rows;     /* indices into the list, ascending where gradients are wanted */
+    size_t n_rows;
+    /* Scoring, or targets NULL; the arrays are by index into the list. */
+    const int32_t *targets;
+    const float *weights;    /* > 0 for every row of `rows`; NULL: 1                        */
+    double weight_sum;
+    char *log_likelihood;    /* reals (OUT)                                                 */
+    uint8_t *hits;           /* the target is the first of the likeliest (OUT)              */
+    /* Training, or weight_gradient NULL: gradients that are added to ... */
+    char *weight_gradient, *bias_gradient; /* bias_gradient NULL: none                      */
+    struct rk_rows hidden_gradient;        /* ... and one that is written, row by row       */
+    char *thread_scratch;                  /* rk_softmax_scratch bytes a thread             */
+    /* Prediction, or NULL: plain (n_rows, vocab) (OUT). */
+    void *log_probabilities;
+};
+
+/* Takes the scratch for chunks of min(n_rows, RK_SOFTMAX_CHUNK) rows. */
+void rk_softmax_plan(struct rk_softmax *head, struct rk_arena *arena, size_t n_rows,
+                     bool training);
+
+/* What each thread of a training run needs beside. */
+size_t rk_softmax_scratch(const struct rk_softmax *head);
+
+/* Called by every thread of a team, inside rk_team_run; ends with a barrier. */
+void rk_softmax_run(const struct rk_softmax *head, const struct rk_softmax_task *task,
+                    struct rk_team *team, int thread);
+
+#endif

@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A window's runs. Each is one team run: embedding, layers, head; or the same backwards.
+ */
+#include "network/parts.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "heads/real.h"
+
+/* ------------------------------------------------------------------- checks */
+
+/* A row of the list as "[step, row]" in messages. */
+#define AT(i, batch) (i) / (batch), (i) % (batch)
+
+static enum rk_status check_ids(const struct rk_window *window,
+                                const struct rk_window_input *input, struct rk_error *error)
+{
+    size_t vocab = window->weights->vocab_size, batch = input->batch;
+    for (size_t i = 0; i < input->n_steps * batch; i++)
+        if (input->ids[i] < 0 || (size_t)input->ids[i] >= vocab)
+            return rk_fail(error, RK_INVALID, "ids[%zu, %zu] is %ld; it must be from 0 to %zu",
+                           AT(i, batch), (long)input->ids[i], vocab - 1);
+    return RK_OK;
+}
+
+static enum rk_status check_targets(const struct rk_window *window,
+                                    const struct rk_window_input *input,
+                                    struct rk_error *error)
+{
+    size_t vocab = window->weights->vocab_size, batch = input->batch;
+    if (!input->targets)
+        return input->target_weights
+                   ? rk_fail(error, RK_INVALID, "target_weights are given without targets")
+                   : RK_OK;
+    for (size_t i = 0; i < input->n_steps * batch; i++) {
+        float weight = input->target_weights ? input->target_weights[i] : 1;
+        if (!(weight >= 0 && isfinite(weight)))
+            return rk_fail(error, RK_INVALID,
+                           "target_weights[%zu, %zu] is %g; it must be finite and at least 0",
+                           AT(i, batch), (double)weight);
+        if (weight > 0 && (input->targets[i] < 0 || (size_t)input->targets[i] >= vocab))
+            return rk_fail(error, RK_INVALID,
+                           "targets[%zu, %zu] is %ld; it must be from 0 to %zu where its weight "
+                           "is not 0",
+                           AT(i, batch), (long)input->targets[i], vocab - 1);
+    }
+    return RK_OK;
+}
+
+static enum rk_status check_state(const struct rk_window *window, const struct rk_state *state,
+                                  size_t batch, struct rk_error *error)
+{
+    const struct rk_weights *weights = window->weights;
+    if (state->batch != batch)
+        return rk_fail(error, RK_INVALID, "the state is of %zu rows, the input of %zu",
+                       state->batch, batch);
+    bool same = state->dtype == weights->dtype && state->n_layers == weights->n_layers;
+    for (size_t l = 0; same && l < weights->n_layers; l++) {
+        const struct rk_program *program = window->sequences[l].program;
+        size_t first = state->layer_part[l];
+        same = state->layer_part[l + 1] - first == rk_program_n_states(program);
+        for (size_t k = 0; same && k < rk_program_n_states(program); k++)
+            same = state->parts[first + k].width == rk_program_state_width(program, k);
+    }
+    if (same) return RK_OK;
+    return rk_fail(error, RK_INVALID, "the state belongs to another network than the window");
+}
+
+static enum rk_status check_input(const struct rk_window *window, const struct rk_state *state,
+                                  const struct rk_window_input *input, struct rk_error *error)
+{
+    if (input->n_steps < 1 || input->n_steps > window->max_steps)
+        return rk_fail(error, RK_INVALID, "the input has %zu steps; the window takes 1 to %zu",
+                       input->n_steps, window->max_steps);
+    if (input->batch < 1 || input->batch > window->max_batch)
+        return rk_fail(error, RK_INVALID, "the input has %zu rows; the window takes 1 to %zu",
+                       input->batch, window->max_batch);
+    if ((input->resets || input->active) && !window->reads_flags)
+        return rk_fail(error, RK_INVALID,
+                       "resets or active are given, but no program of the window reads them");
+    enum rk_status status = check_state(window, state, input->batch, error);
+    if (status == RK_OK) status = check_ids(window, input, error);
+    if (status == RK_OK) status = check_targets(window, input, error);
+    return status;
+}
+
+/* ------------------------------------------------------------------- teams */
+
+/* Below this a thread team costs more than it saves on one token. */
+enum { SMALL_WEIGHTS = 2 << 20 };
+
+static struct rk_team start_team(const struct rk_window *window, const struct rk_run *run,
+                                 size_t n_rows)
+{
+    const struct rk_weights *weights = window->weights;
+    size_t read = weights->n_bytes - (weights->tie_weights ? 0 : weights->tensors[0].n_bytes);
+    bool small = n_rows == 1 && read <= SMALL_WEIGHTS;
+    struct rk_team team;
+    rk_team_init(&team, small ? 1 : run->n_threads);
+    team.poll = run->poll;
+    team.poll_context = run->poll_context;
+    return team;
+}
+
+/* The head's scratch for each thread of a training run. */
+static enum rk_status reserve_threads(struct rk_window *window, int n_threads,
+                                      struct rk_error *error)
+{
+    if (!window->training || n_threads <= window->scratch_threads) return RK_OK;
+    size_t n_bytes;
+    rk_free(window->thread_scratch);
+    window->thread_scratch = NULL;
+    window->scratch_threads = 0;
+    if (rk_mul(rk_softmax_scratch(&window->head), (size_t)n_threads, &n_bytes))
+        window->thread_scratch = rk_alloc(n_bytes);
+    if (!window->thread_scratch)
+        return rk_fail(error, RK_NOMEM, "no memory for the scratch of %d threads", n_threads);
+    window->scratch_threads = n_threads;
+    return RK_OK;
+}
+
+/* ------------------------------------------------------------------- forward */
+
+struct forward {
+    struct rk_window *window;
+    const struct rk_window_input *input;
+    struct rk_softmax_task head;
+};
+
+/* One flag a row, in all lanes; `absent` where there is no array. */
+static void spread_flags(const struct rk_kernels *kernels, char *flags, const uint8_t *plain,
+                         uint8_t absent, size_t row0, size_t row1)
+{
+    for (size_t r = row0; r < row1; r++)
+        kernels->fill(flags + r * RK_PANEL, (plain ? plain[r] : absent) != 0, kernels->lanes);
+}
+
+/* A thread's share of zeroing n_bytes, whole panels. */
+static void zero_share(char *memory, size_t n_bytes, const struct rk_team *team, int thread)
+{
+    size_t first, last;
+    rk_share(n_bytes / RK_PANEL, team->n_threads, thread, &first, &last);
+    memset(memory + first * RK_PANEL, 0, (last - first) * RK_PANEL);
+}
+
+/* Bytes of a step of the top layer. */
+static size_t output_step(const struct rk_window *window)
+{
+    const struct rk_weights *weights = window->weights;
+    return rk_panels(weights->dtype, weights->hidden_size) * window->batch * RK_PANEL;
+}
+
+static struct rk_rows output_gradient(const struct rk_window *window)
+{
+    return (struct rk_rows){.base = window->output_gradient,
+                            .step_stride = output_step(window),
+                            .panel_stride = window->batch * RK_PANEL};
+}
+
+static void forward_task(void *context, struct rk_team *team, int thread)
+{
+    const struct forward *forward = context;
+    const struct rk_window *window = forward->window;
+    const struct rk_kernels *kernels = window->weights->kernels;
+    size_t row0, row1;
+    rk_share(window->n_steps * window->batch, team->n_threads, thread, &row0, &row1);
+    rk_embedding_gather(&window->embedding, window->sequences[0].input, window->batch,
+                        window->ids, row0, row1);
+    if (window->reads_flags) {
+        spread_flags(kernels, window->resets, forward->input->resets, 0, row0, row1);
+        spread_flags(kernels, window->active, forward->input->active, 1, row0, row1);
+    }
+    if (window->training) {
+        zero_share(window->gradients, window->weights->n_bytes, team, thread);
+        zero_share(window->output_gradient, window->n_steps * output_step(window), team, thread);
+    }
+    rk_team_wait(team);
+    for (size_t l = 0; l < window->weights->n_layers; l++)
+        rk_sequence_forward(&window->sequences[l], team, thread);
+    if (forward->head.targets) rk_softmax_run(&window->head, &forward->head, team, thread);
+}
+
+/* Connects the layers for this input's shape: each reads what the one below it leaves. */
+static enum rk_status start_layers(struct rk_window *window, const struct rk_state *state,
+                                   const struct rk_window_input *input, struct rk_error *error)
+{
+    const struct rk_weights *weights = window->weights;
+    size_t row_bytes = input->batch * RK_PANEL;
+    struct rk_rows below = {
+        .base = window->input,
+        .step_stride = rk_panels(weights->dtype, weights->embedding_size) * row_bytes,
+        .panel_stride = row_bytes,
+    };
+    for (size_t part = 0; part < state->layer_part[state->n_layers]; part++)
+        window->initial_states[part] = state->parts[part].packed;
+    for (size_t l = 0; l < weights->n_layers; l++) {
+        struct rk_sequence *sequence = &window->sequences[l];
+        sequence->n_steps = input->n_steps;
+        sequence->batch = input->batch;
+        sequence->input = below;
+        sequence->resets = window->resets;
+        sequence->active = window->active;
+        sequence->mask = (struct rk_mask){.seed = input->seed, .update = input->update};
+        enum rk_status status = rk_sequence_init(sequence, error);
+        if (status != RK_OK) return status;
+        below = sequence->output;
+    }
+    return RK_OK;
+}
+
+/* What the head has to do: the rows that have a weight. */
+static struct rk_softmax_task start_head(struct rk_window *window,
+                                         const struct rk_window_input *input,
+                                         double *weight_sum)
+{
+    const struct rk_weights *weights = window->weights;
+    size_t n = input->n_steps * input->batch, n_scored = 0;
+    memset(window->log_likelihood, 0, n * rk_real_size(weights->dtype));
+    memset(window->hits, 0, n);
+    *weight_sum = 0;
+    for (size_t i = 0; input->targets && i < n; i++) {
+        double weight = input->target_weights ? (double)input->target_weights[i] : 1;
+        if (weight > 0) window->scored[n_scored++] = (int32_t)i;
+        *weight_sum += weight;
+    }
+    struct rk_softmax_task task = {
+        .hidden = window->sequences[weights->n_layers - 1].output,
+        .batch = input->batch,
+        .rows = window->scored,
+        .n_rows = n_scored,
+        .targets = input->targets,
+        .weights = input->target_weights,
+        .weight_sum = *weight_sum,
+        .log_likelihood = window->log_likelihood,
+        .hits = window->hits,
+    };
+    if (!window->training) return task;
+    task.weight_gradient = window->gradient[rk_weights_output(weights)];
+    if (weights->output_bias) task.bias_gradient = window->gradient[weights->n_tensors - 1];
+    task.hidden_gradient = output_gradient(window);
+    task.thread_scratch = window->thread_scratch;
+    return task;
+}
+
+/* In double, in the order of the list. */
+static double mean_loss(const struct rk_window *window, const struct rk_softmax_task *task)
+{
+    double sum = 0;
+    for (size_t i = 0; i < task->n_rows; i++) {
+        size_t row = (size_t)window->scored[i];
+        sum -= (task->weights ? (double)task->weights[row] : 1) *
+               rk_real_get(window->weights->dtype, window->log_likelihood, row);
+    }
+    return task->n_rows ? sum / task->weight_sum : 0;
+}
+
+static void keep_final_states(const struct rk_window *window, struct rk_state *state)
+{
+    for (size_t l = 0; l < state->n_layers; l++)
+        for (size_t part = state->layer_part[l]; part < state->layer_part[l + 1]; part++) {
+            size_t panels = rk_panels(state->dtype, state->parts[part].width);
+            memcpy(state->parts[part].packed,
+                   rk_sequence_final_state(&window->sequences[l], part - state->layer_part[l]),
+                   panels * state->batch * RK_PANEL);
+        }
+}
+
+static enum rk_status run_forward(struct rk_window *window, struct rk_state *state,
+                                  const struct rk_window_input *input, const struct rk_run *run,
+                                  struct rk_window_loss *loss, struct rk_error *error)
+{
+    enum rk_status status = check_input(window, state, input, error);
+    if (status != RK_OK) return status;
+    struct rk_team team = start_team(window, run, input->n_steps * input->batch);
+    window->phase = RK_WINDOW_EMPTY;
+    window->n_steps = input->n_steps;
+    window->batch = input->batch;
+    memcpy(window->ids, input->ids, input->n_steps * input->batch * sizeof *window->ids);
+    status = reserve_threads(window, team.n_threads, error);
+    if (status == RK_OK) status = start_layers(window, state, input, error);
+    if (status != RK_OK) return status;
+    struct forward forward = {.window = window, .input = input};
+    forward.head = start_head(window, input, &loss->weight_sum);
+    status = rk_team_run(&team, forward_task, &forward);
+    if (status != RK_OK) return rk_fail(error, status, "cancelled");
+    keep_final_states(window, state);
+    loss->loss = mean_loss(window, &forward.head);
+    window->phase = RK_WINDOW_FORWARD;
+    return RK_OK;
+}
+
+enum rk_status rk_window_forward(struct rk_window *window, struct rk_state *state,
+                                 const struct rk_window_input *input, const struct rk_run *run,
+                                 struct rk_window_loss *loss, struct rk_error *error)
+{
+    *loss = (struct rk_window_loss){0};
+    enum rk_status status = rk_window_enter(window, error);
+    if (status != RK_OK) return status;
+    status = run_forward(window, state, input, run, loss, error);
+    rk_window_leave(window);
+    return status;
+}
+
+/* ---------------------------------------------------------- log-probabilities */
+
+struct prediction {
+    const struct rk_window *window;
+    struct rk_softmax_task head;
+};
+
+static void prediction_task(void *context, struct rk_team *team, int thread)
+{
+    const struct prediction *prediction = context;
+    rk_softmax_run(&prediction->window->head, &prediction->head, team, thread);
+}
+
+static enum rk_status check_rows(const struct rk_window *window, const int32_t *rows,
+                                 size_t n_rows, struct rk_error *error)
+{
+    size_t n = window->n_steps * window->batch;
+    if (window->phase != RK_WINDOW_FORWARD)
+        return rk_fail(error, RK_INVALID,
+                       "the window has no outputs: they stand from forward to backward");
+    for (size_t i = 0; i < n_rows; i++)
+        if (rows[i] < 0 || (size_t)rows[i] >= n)
+            return rk_fail(error, RK_INVALID, "rows[%zu] is %ld; it must be from 0 to %zu", i,
+                           (long)rows[i], n - 1);
+    return RK_OK;
+}
+
+enum rk_status rk_window_log_probabilities(void *plain, struct rk_window *window,
+                                           const int32_t *rows, size_t n_rows,
+                                           const struct rk_run *run, struct rk_error *error)
+{
+    enum rk_status status = rk_window_enter(window, error);
+    if (status != RK_OK) return status;
+    status = check_rows(window, rows, n_rows, error);
+    if (status == RK_OK && n_rows > 0) {
+        struct rk_team team = start_team(window, run, n_rows);
+        struct prediction prediction = {
+            .window = window,
+            .head = {.hidden = window->sequences[window->weights->n_layers - 1].output,
+                     .batch = window->batch,
+                     .rows = rows,
+                     .n_rows = n_rows,
+                     .log_probabilities = plain},
+        };
+        status = rk_team_run(&team, prediction_task, &prediction);
+        if (status != RK_OK) rk_fail(error, status, "cancelled");
+    }
+    rk_window_leave(window);
+    return status;
+}
+
+/* ------------------------------------------------------------------ backward */
+
+static void transpose_share(const struct rk_window *window, const struct rk_team *team,
+                            int thread)
+{
+    const struct rk_weights *weights = window->weights;
+    for (size_t i = 0; i < weights->n_tensors; i++) {
+        const struct rk_tensor *tensor = &weights->tensors[i];
+        size_t panel0, panel1;
+        if (!window->transposed[i]) continue;
+        rk_share(rk_panels(weights->dtype, tensor->columns), team->n_threads, thread, &panel0,
+                 &panel1);
+        rk_transpose(weights->dtype, window->transposed[i], rk_weights_at(weights, i),
+                     tensor->blocks, tensor->width, tensor->columns, panel0, panel1);
+    }
+}
+
+static void backward_task(void *context, struct rk_team *team, int thread)
+{
+    const struct rk_window *window = context;
+    const struct rk_weights *weights = window->weights;
+    transpose_share(window, team, thread);
+    rk_team_wait(team);
+    for (size_t l = weights->n_layers; l-- > 0;)
+        rk_sequence_backward(&window->sequences[l], team, thread);
+    struct rk_rows delta = window->sequences[0].input_gradient;
+    size_t panel0, panel1;
+    rk_share(rk_panels(weights->dtype, weights->embedding_size), team->n_threads, thread, &panel0,
+             &panel1);
+    if (delta.base && !rk_team_poll(team, thread))
+        rk_embedding_scatter(&window->embedding, window->gradient[0], delta, window->batch,
+                             window->ids, window->n_steps * window->batch, panel0, panel1);
+}
+
+/* Each layer's output gradient is the input gradient of the one above. */
+static void connect_gradients(struct rk_window *window)
+{
+    size_t top = window->weights->n_layers - 1;
+    window->sequences[top].output_gradient = output_gradient(window);
+    for (size_t l = 0; l < top; l++) {
+        struct rk_rows above = window->sequences[l + 1].input_gradient;
+        if (!above.base)
+            above = (struct rk_rows){.base = window->no_gradient,
+                                     .panel_stride = window->batch * RK_PANEL};
+        window->sequences[l].output_gradient = above;
+    }
+}
+
+static void add_outputs_gradient(struct rk_window *window, const char *plain)
+{
+    const struct rk_weights *weights = window->weights;
+    size_t plain_step = window->batch * weights->hidden_size * rk_real_size(weights->dtype);
+    size_t n_bytes = output_step(window);
+    for (size_t t = 0; t < window->n_steps; t++) {
+        char *step = window->output_gradient + t * n_bytes;
+        rk_rows_pack(weights->dtype, window->step, window->batch * RK_PANEL,
+                     plain + t * plain_step, window->batch, weights->hidden_size);
+        weights->kernels->vector[RK_OP_add](step, step, window->step, NULL,
+                                            n_bytes / rk_real_size(weights->dtype));
+    }
+}
+
+enum rk_status rk_window_backward(struct rk_window *window, const void *outputs_gradient,
+                                  const struct rk_run *run, struct rk_error *error)
+{
+    enum rk_status status = rk_window_enter(window, error);
+    if (status != RK_OK) return status;
+    if (!window->training || window->phase != RK_WINDOW_FORWARD) {
+        status = rk_fail(error, RK_INVALID,
+                         window->training ? "backward comes once after each forward"
+                                          : "the window was not made for training");
+    } else {
+        struct rk_team team = start_team(window, run, window->n_steps * window->batch);
+        window->phase = RK_WINDOW_EMPTY;
+        if (outputs_gradient) add_outputs_gradient(window, outputs_gradient);
+        connect_gradients(window);
+        status = rk_team_run(&team, backward_task, window);
+        if (status == RK_OK)
+            window->phase = RK_WINDOW_BACKWARD;
+        else
+            rk_fail(error, status, "cancelled");
+    }
+    rk_window_leave(window);
+    return status;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "network/parts.h"
+
+enum rk_status rk_network_solver_create(struct rk_solver **solver,
+                                        const struct rk_weights *weights,
+                                        const struct rk_solver_options *options,
+                                        const uint8_t *decay, const double (*limits)[2],
+                                        struct rk_error *error)
+{
+    *solver = NULL;
+    size_t n = weights->n_tensors;
+    struct rk_solver_tensor *tensors = rk_alloc(n * sizeof *tensors);
+    if (!tensors) return rk_fail(error, RK_NOMEM, "no memory for a solver");
+    for (size_t i = 0; i < n; i++)
+        tensors[i] = (struct rk_solver_tensor){
+            .offset = weights->tensors[i].offset,
+            .n_bytes = weights->tensors[i].n_bytes,
+            .decay = decay[i] != 0,
+            .low = limits[i][0],
+            .high = limits[i][1],
+        };
+    enum rk_status status =
+        rk_solver_create(solver, weights->kernels, options, tensors, n, error);
+    rk_free(tensors);
+    return status;
+}
+
+/* Limits that leave out zero have moved the lanes that stand for no element. */
+static void restore_padding(struct rk_weights *weights, const struct rk_solver *solver)
+{
+    size_t n;
+    const struct rk_solver_tensor *rules = rk_solver_tensors(solver, &n);
+    for (size_t i = 0; i < n; i++)
+        if (rules[i].low > 0 || rules[i].high < 0)
+            rk_tensor_clear_padding(&weights->tensors[i], weights->kernels,
+                                    weights->arena + weights->tensors[i].offset);
+}
+
+enum rk_status rk_network_update(struct rk_weights *weights, struct rk_solver *solver,
+                                 struct rk_window *window, double learning_rate,
+                                 double max_grad_norm, const struct rk_run *run, double *norm,
+                                 struct rk_error *error)
+{
+    size_t n;
+    rk_solver_tensors(solver, &n);
+    if (window->weights != weights || n != weights->n_tensors)
+        return rk_fail(error, RK_INVALID,
+                       "weights, solver and window do not belong to each other");
+    enum rk_status status = rk_window_enter(window, error);
+    if (status != RK_OK) return status;
+    status = rk_window_check_gradients(window, error);
+    if (status == RK_OK)
+        status = rk_solver_step(solver, weights->arena, window->gradients, learning_rate,
+                                max_grad_norm, run->n_threads, norm, error);
+    if (status == RK_OK) restore_padding(weights, solver);
+    rk_window_leave(window);
+    return status;
+}

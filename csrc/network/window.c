@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A window's life: planned, created, asked for results. Its runs are in run.c.
+ */
+#include "network/parts.h"
+
+#include <string.h>
+
+/* -------------------------------------------------------------------- memory */
+
+static void plan_training(struct rk_window *window, struct rk_arena *arena)
+{
+    const struct rk_weights *weights = window->weights;
+    size_t n_tensors = weights->n_tensors, row_bytes = window->max_batch * RK_PANEL;
+    size_t hidden_panels = rk_panels(weights->dtype, weights->hidden_size);
+    window->transposed = rk_arena_take(arena, n_tensors, sizeof *window->transposed);
+    window->gradient = rk_arena_take(arena, n_tensors, sizeof *window->gradient);
+    window->gradients = rk_arena_take(arena, weights->n_bytes, 1);
+    window->output_gradient =
+        rk_arena_take(arena, window->max_steps * hidden_panels, row_bytes);
+    window->step = rk_arena_take(arena, hidden_panels, row_bytes);
+    size_t widest = 0;
+    for (size_t l = 0; l < weights->n_layers; l++) {
+        const struct rk_program *program = window->sequences[l].program;
+        size_t width = rk_program_output_width(program);
+        if (width > widest) widest = width;
+        for (size_t i = 0; i < rk_program_n_parameters(program); i++) {
+            size_t n_bytes = rk_program_parameter(program, i)->n_bytes_transposed;
+            char *transposed = n_bytes ? rk_arena_take(arena, n_bytes, 1) : NULL;
+            if (arena->base) window->transposed[weights->layer_tensor[l] + i] = transposed;
+        }
+    }
+    window->no_gradient = rk_arena_take(arena, rk_panels(weights->dtype, widest), row_bytes);
+    for (size_t i = 0; arena->base && i < n_tensors; i++)
+        window->gradient[i] = window->gradients + weights->tensors[i].offset;
+}
+
+/* Everything a window owns, in one piece of memory. What grows with it: input, flags and
+ * each layer's program with steps x batch; the head with one chunk of rows x vocabulary;
+ * transposes and gradients (training) with the weights. */
+static void plan(struct rk_window *window, struct rk_arena *arena)
+{
+    const struct rk_weights *weights = window->weights;
+    enum rk_dtype dtype = weights->dtype;
+    size_t n = window->max_steps * window->max_batch, n_states = 0;
+    window->ids = rk_arena_take(arena, n, sizeof *window->ids);
+    window->scored = rk_arena_take(arena, n, sizeof *window->scored);
+    window->log_likelihood = rk_arena_take(arena, n, rk_real_size(dtype));
+    window->hits = rk_arena_take(arena, n, sizeof *window->hits);
+    window->input =
+        rk_arena_take(arena, n, rk_panels(dtype, weights->embedding_size) * RK_PANEL);
+    window->resets = window->reads_flags ? rk_arena_take(arena, n, RK_PANEL) : NULL;
+    window->active = window->reads_flags ? rk_arena_take(arena, n, RK_PANEL) : NULL;
+    window->parameters =
+        rk_arena_take(arena, weights->n_tensors, sizeof *window->parameters);
+    for (size_t l = 0; l < weights->n_layers; l++) {
+        const struct rk_program *program = window->sequences[l].program;
+        size_t n_bytes = 0;
+        if (!rk_program_memory(program, window->max_steps, window->max_batch, &n_bytes))
+            arena->overflow = true;
+        window->sequences[l].memory = rk_arena_take(arena, n_bytes, 1);
+        n_states += rk_program_n_states(program);
+    }
+    window->initial_states = rk_arena_take(arena, n_states, sizeof *window->initial_states);
+    rk_softmax_plan(&window->head, arena, n, window->training);
+    if (window->training) plan_training(window, arena);
+}
+
+/* Where parameters, gradients and initial states of each layer stand. */
+static void connect(struct rk_window *window)
+{
+    const struct rk_weights *weights = window->weights;
+    for (size_t i = 0; i < weights->n_tensors; i++)
+        window->parameters[i] = rk_weights_at(weights, i);
+    for (size_t l = 0, state = 0; l < weights->n_layers; l++) {
+        struct rk_sequence *sequence = &window->sequences[l];
+        size_t first = weights->layer_tensor[l];
+        sequence->kernels = weights->kernels;
+        sequence->parameters = window->parameters + first;
+        sequence->initial_states = window->initial_states + state;
+        state += rk_program_n_states(sequence->program);
+        if (!window->training) continue;
+        sequence->transposed = (const char *const *)(window->transposed + first);
+        sequence->gradients = window->gradient + first;
+        sequence->needs_input_gradient = true;
+    }
+}
+
+/* ------------------------------------------------------------------ creation */
+
+static enum rk_status check_size(const struct rk_program *const *programs, size_t n_layers,
+                                 size_t n_steps, size_t batch, bool training,
+                                 struct rk_error *error)
+{
+    size_t n;
+    if (n_steps < 1 || batch < 1 || !rk_mul(n_steps, batch, &n) || n > INT32_MAX)
+        return rk_fail(error, RK_INVALID,
+                       "a window of %zu steps x %zu rows; both must be at least 1 and their "
+                       "product at most %ld",
+                       n_steps, batch, (long)INT32_MAX);
+    for (size_t l = 0; training && l < n_layers; l++)
+        if (!rk_program_can_train(programs[l]))
+            return rk_fail(error, RK_INVALID,
+                           "the program of layer %zu has no backward part: it cannot train", l);
+    return RK_OK;
+}
+
+static struct rk_window shape_of(const struct rk_weights *weights,
+                                 const struct rk_program *const *programs, size_t n_steps,
+                                 size_t batch, bool training)
+{
+    size_t output = rk_weights_output(weights), bias = weights->n_tensors - 1;
+    struct rk_window window = {
+        .weights = weights,
+        .training = training,
+        .max_steps = n_steps,
+        .max_batch = batch,
+        .embedding = {.kernels = weights->kernels,
+                      .tied = weights->tie_weights,
+                      .width = weights->embedding_size,
+                      .table = rk_weights_at(weights, 0)},
+        .head = {.kernels = weights->kernels,
+                 .vocab = weights->vocab_size,
+                 .width = weights->hidden_size,
+                 .weight = rk_weights_at(weights, output),
+                 .bias = weights->output_bias ? rk_weights_at(weights, bias) : NULL},
+    };
+    for (size_t l = 0; l < weights->n_layers; l++) {
+        window.sequences[l].program = programs[l];
+        window.reads_flags = window.reads_flags || rk_program_reads_flags(programs[l]);
+    }
+    return window;
+}
+
+enum rk_status rk_window_create(struct rk_window **result, const struct rk_weights *weights,
+                                const struct rk_program *const *programs, size_t n_layers,
+                                size_t n_steps, size_t batch, bool training,
+                                struct rk_error *error)
+{
+    *result = NULL;
+    enum rk_status status = rk_weights_check_programs(weights, programs, n_layers, error);
+    if (status == RK_OK)
+        status = check_size(programs, n_layers, n_steps, batch, training, error);
+    if (status != RK_OK) return status;
+    struct rk_window shape = shape_of(weights, programs, n_steps, batch, training);
+    struct rk_arena arena = {0};
+    plan(&shape, &arena);
+    struct rk_window *window = rk_alloc(sizeof *window);
+    char *memory = arena.overflow ? NULL : rk_alloc(arena.n_bytes);
+    if (!window || !memory) {
+        rk_free(window);
+        rk_free(memory);
+        return rk_fail(error, RK_NOMEM, "no memory for a window of %zu steps x %zu rows",
+                       n_steps, batch);
+    }
+    *window = shape;
+    window->memory = memory;
+    arena = (struct rk_arena){.base = memory};
+    plan(window, &arena);
+    connect(window);
+    *result = window;
+    return RK_OK;
+}
+
+void rk_window_free(struct rk_window *window)
+{
+    if (!window) return;
+    rk_free(window->thread_scratch);
+    rk_free(window->memory);
+    rk_free(window);
+}
+
+enum rk_status rk_window_enter(struct rk_window *window, struct rk_error *error)
+{
+    if (__atomic_exchange_n(&window->running, true, __ATOMIC_ACQUIRE))
+        return rk_fail(error, RK_INVALID,
+                       "the window is in use by another call; each thread needs its own");
+    return RK_OK;
+}
+
+void rk_window_leave(struct rk_window *window)
+{
+    __atomic_store_n(&window->running, false, __ATOMIC_RELEASE);
+}
+
+/* ------------------------------------------------------------------- results */
+
+void rk_window_shape(const struct rk_window *window, size_t *n_steps, size_t *batch)
+{
+    *n_steps = window->n_steps;
+    *batch = window->batch;
+}
+
+static enum rk_status check_forward(const struct rk_window *window, struct rk_error *error)
+{
+    if (window->phase != RK_WINDOW_EMPTY) return RK_OK;
+    return rk_fail(error, RK_INVALID, "the window has no results: forward comes first");
+}
+
+enum rk_status rk_window_check_gradients(const struct rk_window *window, struct rk_error *error)
+{
+    if (window->phase == RK_WINDOW_BACKWARD) return RK_OK;
+    return rk_fail(error, RK_INVALID, "the window has no gradients: backward comes first");
+}
+
+enum rk_status rk_window_get_log_likelihood(void *plain, const struct rk_window *window,
+                                            struct rk_error *error)
+{
+    enum rk_status status = check_forward(window, error);
+    size_t n = window->n_steps * window->batch;
+    if (status == RK_OK)
+        memcpy(plain, window->log_likelihood, n * rk_real_size(window->weights->dtype));
+    return status;
+}
+
+enum rk_status rk_window_get_hits(uint8_t *plain, const struct rk_window *window,
+                                  struct rk_error *error)
+{
+    enum rk_status status = check_forward(window, error);
+    if (status == RK_OK) memcpy(plain, window->hits, window->n_steps * window->batch);
+    return status;
+}
+
+enum rk_status rk_window_get_outputs(void *plain, const struct rk_window *window,
+                                     struct rk_error *error)
+{
+    if (window->phase != RK_WINDOW_FORWARD)
+        return rk_fail(error, RK_INVALID,
+                       "the window has no outputs: they stand from forward to backward");
+    const struct rk_weights *weights = window->weights;
+    const struct rk_rows *output = &window->sequences[weights->n_layers - 1].output;
+    size_t step_size = window->batch * weights->hidden_size * rk_real_size(weights->dtype);
+    for (size_t t = 0; t < window->n_steps; t++)
+        rk_rows_unpack(weights->dtype, (char *)plain + t * step_size,
+                       output->base + t * output->step_stride, output->panel_stride,
+                       window->batch, weights->hidden_size);
+    return RK_OK;
+}
+
+enum rk_status rk_window_get_gradient(void *plain, const struct rk_window *window, size_t index,
+                                      struct rk_error *error)
+{
+    enum rk_status status = rk_window_check_gradients(window, error);
+    if (status == RK_OK) status = rk_weights_check_index(window->weights, index, error);
+    if (status == RK_OK)
+        rk_tensor_unpack(&window->weights->tensors[index], window->weights->dtype, plain,
+                         window->gradient[index]);
+    return status;
+}
+
+enum rk_status rk_window_state_width(const struct rk_window *window, size_t layer, size_t index,
+                                     size_t *width, struct rk_error *error)
+{
+    if (layer >= window->weights->n_layers)
+        return rk_fail(error, RK_INVALID, "layer %zu does not exist; there are %zu", layer,
+                       window->weights->n_layers);
+    const struct rk_program *program = window->sequences[layer].program;
+    if (index >= rk_program_n_states(program))
+        return rk_fail(error, RK_INVALID, "state %zu of layer %zu does not exist; there are %zu",
+                       index, layer, rk_program_n_states(program));
+    *width = rk_program_state_width(program, index);
+    return RK_OK;
+}
+
+enum rk_status rk_window_get_initial_state_gradient(void *plain, const struct rk_window *window,
+                                                    size_t layer, size_t index,
+                                                    struct rk_error *error)
+{
+    size_t width = 0;
+    enum rk_status status = rk_window_check_gradients(window, error);
+    if (status == RK_OK) status = rk_window_state_width(window, layer, index, &width, error);
+    if (status == RK_OK)
+        rk_rows_unpack(window->weights->dtype, plain,
+                       rk_sequence_initial_state_gradient(&window->sequences[layer], index),
+                       window->batch * RK_PANEL, window->batch, width);
+    return status;
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "solvers/solver.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "kernels/update.h"
+
+/* The arrays are cut into blocks, none across two tensors. Threads own blocks; the norm adds
+ * the blocks' sums in order, so that it does not depend on who made them. */
+enum { BLOCK_BYTES = 64 << 10 };
+
+struct block {
+    size_t offset, n_bytes, tensor;
+};
+
+struct rk_solver {
+    const struct rk_kernels *kernels;
+    struct rk_solver_options options;
+    size_t n_tensors, n_blocks;
+    struct rk_solver_tensor *tensors;
+    struct block *blocks;
+    double *sums;          /* of a block's squares                  */
+    char *first, *second;  /* moments, laid out as the weights      */
+    uint64_t n_steps;
+};
+
+/* ------------------------------------------------------------------ creation */
+
+static enum rk_status check_options(const struct rk_solver_options *options,
+                                    struct rk_error *error)
+{
+    bool is_adam = options->kind == RK_ADAM || options->kind == RK_ADAMW;
+    bool has_momentum = options->kind == RK_MOMENTUM || options->kind == RK_NESTEROV;
+    if ((int)options->kind < 0 || options->kind >= RK_N_SOLVERS)
+        return rk_fail(error, RK_INVALID, "solver number %d is unknown", (int)options->kind);
+    if (!(options->alpha >= 0 && isfinite(options->alpha)))
+        return rk_fail(error, RK_INVALID, "alpha is %g; it must be finite and at least 0",
+                       options->alpha);
+    if (is_adam && !(options->beta_1 >= 0 && options->beta_1 < 1))
+        return rk_fail(error, RK_INVALID, "beta_1 is %g; it must be at least 0 and below 1",
+                       options->beta_1);
+    if (is_adam && !(options->beta_2 >= 0 && options->beta_2 < 1))
+        return rk_fail(error, RK_INVALID, "beta_2 is %g; it must be at least 0 and below 1",
+                       options->beta_2);
+    if (is_adam && !(options->epsilon > 0 && isfinite(options->epsilon)))
+        return rk_fail(error, RK_INVALID, "epsilon is %g; it must be finite and above 0",
+                       options->epsilon);
+    if (has_momentum && !(options->momentum >= 0 && options->momentum < 1))
+        return rk_fail(error, RK_INVALID, "momentum is %g; it must be at least 0 and below 1",
+                       options->momentum);
+    return RK_OK;
+}
+
+static enum rk_status check_tensors(const struct rk_solver_tensor *tensors, size_t n_tensors,
+                                    struct rk_error *error)
+{
+    for (size_t i = 0; i < n_tensors; i++)
+        if (!(tensors[i].low <= tensors[i].high))
+            return rk_fail(error, RK_INVALID,
+                           "limits of tensor %zu are %g and %g; the first must not be above the "
+                           "second",
+                           i, tensors[i].low, tensors[i].high);
+    return RK_OK;
+}
+
+static size_t blocks_of(const struct rk_solver_tensor *tensor)
+{
+    return tensor->n_bytes / BLOCK_BYTES + (tensor->n_bytes % BLOCK_BYTES != 0);
+}
+
+static void cut_blocks(struct rk_solver *solver)
+{
+    struct block *block = solver->blocks;
+    for (size_t i = 0; i < solver->n_tensors; i++) {
+        const struct rk_solver_tensor *tensor = &solver->tensors[i];
+        for (size_t done = 0; done < tensor->n_bytes; done += BLOCK_BYTES, block++) {
+            size_t left = tensor->n_bytes - done;
+            *block = (struct block){.offset = tensor->offset + done,
+                                    .n_bytes = left < BLOCK_BYTES ? left : BLOCK_BYTES,
+                                    .tensor = i};
+        }
+    }
+}
+
+static bool alloc_arrays(struct rk_solver *solver, size_t n_bytes)
+{
+    enum rk_solver_kind kind = solver->options.kind;
+    bool needs_first = kind != RK_SGD, needs_second = kind == RK_ADAM || kind == RK_ADAMW;
+    solver->tensors = rk_alloc(solver->n_tensors * sizeof *solver->tensors);
+    solver->blocks = rk_alloc(solver->n_blocks * sizeof *solver->blocks);
+    solver->sums = rk_alloc(solver->n_blocks * sizeof *solver->sums);
+    if (needs_first) solver->first = rk_alloc(n_bytes);
+    if (needs_second) solver->second = rk_alloc(n_bytes);
+    return solver->tensors && solver->blocks && solver->sums &&
+           (!needs_first || solver->first) && (!needs_second || solver->second);
+}
+
+enum rk_status rk_solver_create(struct rk_solver **result, const struct rk_kernels *kernels,
+                                const struct rk_solver_options *options,
+                                const struct rk_solver_tensor *tensors, size_t n_tensors,
+                                struct rk_error *error)
+{
+    *result = NULL;
+    enum rk_status status = check_options(options, error);
+    if (status == RK_OK) status = check_tensors(tensors, n_tensors, error);
+    if (status != RK_OK) return status;
+    struct rk_solver *solver = rk_alloc(sizeof *solver);
+    if (!solver) return rk_fail(error, RK_NOMEM, "no memory for a solver");
+    solver->kernels = kernels;
+    solver->options = *options;
+    solver->n_tensors = n_tensors;
+    for (size_t i = 0; i < n_tensors; i++)
+        solver->n_blocks += blocks_of(&tensors[i]);
+    size_t n_bytes = tensors[n_tensors - 1].offset + tensors[n_tensors - 1].n_bytes;
+    if (!alloc_arrays(solver, n_bytes)) {
+        rk_solver_free(solver);
+        return rk_fail(error, RK_NOMEM, "no memory for a solver of %zu bytes of weights",
+                       n_bytes);
+    }
+    memcpy(solver->tensors, tensors, n_tensors * sizeof *tensors);
+    cut_blocks(solver);
+    *result = solver;
+    return RK_OK;
+}
+
+void rk_solver_free(struct rk_solver *solver)
+{
+    if (!solver) return;
+    rk_free(solver->tensors);
+    rk_free(solver->blocks);
+    rk_free(solver->sums);
+    rk_free(solver->first);
+    rk_free(solver->second);
+    rk_free(solver);
+}
+
+const struct rk_solver_tensor *rk_solver_tensors(const struct rk_solver *solver, size_t *n)
+{
+    *n = solver->n_tensors;
+    return solver->tensors;
+}
+
+uint64_t rk_solver_n_steps(const struct rk_solver *solver) { return solver->n_steps; }
+
+/* ---------------------------------------------------------------------- step */
+
+struct step {
+    struct rk_solver *solver;
+    char *weights;
+    const char *gradient;
+    double learning_rate, max_norm;
+    double norm; /* written by thread 0 */
+};
+
+static rk_update_fn update_of(const struct rk_solver *solver)
+{
+    const struct rk_update_kernels *kernels = solver->kernels->update;
+    switch (solver->options.kind) {
+    case RK_SGD:
+        return kernels->sgd;
+    case RK_MOMENTUM:
+        return kernels->momentum;
+    case RK_NESTEROV:
+        return kernels->nesterov;
+    default:
+        return kernels->adam;
+    }
+}
+
+/* What is the same for all tensors. */
+static struct rk_update start_update(const struct step *step, double norm)
+{
+    const struct rk_solver_options *options = &step->solver->options;
+    struct rk_update update = {
+        .scale = 1,
+        .shrink = 1,
+        .rate = step->learning_rate,
+        .momentum = options->momentum,
+        .beta_1 = options->beta_1,
+        .beta_2 = options->beta_2,
+        .epsilon = options->epsilon,
+    };
+    double clip = step->max_norm / (norm + 1e-6);
+    if (step->max_norm > 0 && clip < 1) update.scale = clip;
+    if (options->kind == RK_ADAM || options->kind == RK_ADAMW) {
+        double t = (double)(step->solver->n_steps + 1);
+        update.rate /= 1 - pow(options->beta_1, t);
+        update.root = 1 / sqrt(1 - pow(options->beta_2, t));
+    }
+    return update;
+}
+
+static void update_block(const struct step *step, const struct block *block,
+                         struct rk_update update)
+{
+    const struct rk_solver *solver = step->solver;
+    const struct rk_solver_tensor *tensor = &solver->tensors[block->tensor];
+    double alpha = tensor->decay ? solver->options.alpha : 0;
+    if (solver->options.kind == RK_ADAMW)
+        update.shrink = 1 - step->learning_rate * alpha;
+    else
+        update.decay = alpha;
+    update.low = tensor->low;
+    update.high = tensor->high;
+    size_t at = block->offset;
+    update_of(solver)(&update, step->weights + at, step->gradient + at,
+                      solver->first ? solver->first + at : NULL,
+                      solver->second ? solver->second + at : NULL,
+                      block->n_bytes / rk_real_size(solver->kernels->dtype));
+}
+
+static void step_task(void *context, struct rk_team *team, int thread)
+{
+    struct step *step = context;
+    const struct rk_solver *solver = step->solver;
+    size_t first, last;
+    rk_share(solver->n_blocks, team->n_threads, thread, &first, &last);
+    for (size_t i = first; i < last; i++) {
+        const struct block *block = &solver->blocks[i];
+        solver->sums[i] =
+            solver->kernels->sum_squares(step->gradient + block->offset,
+                                         block->n_bytes / rk_real_size(solver->kernels->dtype));
+    }
+    rk_team_wait(team);
+    double norm = 0;
+    for (size_t i = 0; i < solver->n_blocks; i++)
+        norm += solver->sums[i];
+    norm = sqrt(norm);
+    if (thread == 0) step->norm = norm;
+    if (!isfinite(norm)) return;
+    struct rk_update update = start_update(step, norm);
+    for (size_t i = first; i < last; i++)
+        update_block(step, &solver->blocks[i], update);
+}
+
+enum rk_status rk_solver_step(struct rk_solver *solver, char *weights, const char *gradient,
+                              double learning_rate, double max_norm, int n_threads, double *norm,
+                              struct rk_error *error)
+{
+    if (!(learning_rate >= 0 && isfinite(learning_rate)))
+        return rk_fail(error, RK_INVALID, "learning_rate is %g; it must be finite and at least 0",
+                       learning_rate);
+    if (!(max_norm >= 0 && isfinite(max_norm)))
+        return rk_fail(error, RK_INVALID,
+                       "max_grad_norm is %g; it must be finite and at least 0 (0: no clipping)",
+                       max_norm);
+    struct step step = {.solver = solver,
+                        .weights = weights,
+                        .gradient = gradient,
+                        .learning_rate = learning_rate,
+                        .max_norm = max_norm};
+    struct rk_team team;
+    rk_team_init(&team, n_threads);
+    rk_team_run(&team, step_task, &step);
+    *norm = step.norm;
+    if (!isfinite(step.norm))
+        return rk_fail(error, RK_NONFINITE, "the norm of the gradient is %g; nothing was updated",
+                       step.norm);
+    solver->n_steps++;
+    return RK_OK;
+}

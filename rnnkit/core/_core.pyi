@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Reals = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int32]
+Flags = npt.NDArray[np.uint8]
+Limits = Sequence[tuple[float, float] | None]
+
+class Program:
+    dtype: str
+    can_train: bool
+    reads_flags: bool
+    has_loop_product: bool
+    n_states: int
+    input_size: int
+    output_size: int
+    def __init__(self, words: Ids, dtype: str) -> None: ...
+    @property
+    def state_widths(self) -> list[int]: ...
+    @property
+    def parameter_shapes(self) -> list[tuple[int, ...]]: ...
+
+class Weights:
+    vocab_size: int
+    embedding_size: int
+    hidden_size: int
+    tie_weights: bool
+    output_bias: bool
+    dtype: str
+    shapes: list[tuple[int, ...]]
+    def __init__(
+        self,
+        vocab_size: int,
+        embedding_size: int,
+        programs: Sequence[Program],
+        *,
+        tie_weights: bool = False,
+        dtype: str = "float32",
+        output_bias: bool = True,
+    ) -> None: ...
+    def get(self, index: int) -> Reals: ...
+    def set(self, index: int, array: npt.ArrayLike) -> None: ...
+    def copy(self) -> Weights: ...
+
+class State:
+    batch_size: int
+    def __init__(
+        self, weights: Weights, programs: Sequence[Program], batch_size: int
+    ) -> None: ...
+    def copy(self) -> State: ...
+    def get(self, layer: int, k: int) -> Reals: ...
+    def set(self, layer: int, k: int, array: npt.ArrayLike) -> None: ...
+
+class Window:
+    weights: Weights
+    def __init__(
+        self,
+        weights: Weights,
+        programs: Sequence[Program],
+        n_steps: int,
+        batch_size: int,
+        *,
+        training: bool = False,
+    ) -> None: ...
+    def forward(
+        self,
+        ids: Ids,
+        state: State,
+        *,
+        targets: Ids | None = None,
+        target_weights: npt.NDArray[np.float32] | None = None,
+        resets: Flags | None = None,
+        active: Flags | None = None,
+        seed: int = 0,
+        update: int = 0,
+        n_threads: int = 1,
+    ) -> tuple[float, float]: ...
+    @property
+    def log_likelihood(self) -> Reals: ...
+    @property
+    def hits(self) -> Flags: ...
+    def outputs(self) -> Reals: ...
+    def log_probabilities(self, rows: Ids, *, n_threads: int = 1) -> Reals: ...
+    def backward(
+        self, *, outputs_gradient: npt.ArrayLike | None = None, n_threads: int = 1
+    ) -> None: ...
+    def gradient(self, index: int) -> Reals: ...
+    def initial_state_gradient(self, layer: int, k: int) -> Reals: ...
+
+class Solver:
+    def __init__(
+        self,
+        weights: Weights,
+        kind: str,
+        *,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        momentum: float = 0.9,
+        alpha: float = 0.0,
+        decay: Sequence[bool] | None = None,
+        limits: Limits | None = None,
+    ) -> None: ...
+    @property
+    def steps(self) -> int: ...
+    def update(
+        self,
+        window: Window,
+        learning_rate: float,
+        max_grad_norm: float = 0.0,
+        n_threads: int = 1,
+    ) -> float: ...
+
+def isa() -> str: ...
+def supported_isas() -> list[str]: ...
+def default_threads() -> int: ...
+def openmp_runtime() -> str: ...

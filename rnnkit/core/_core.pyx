@@ -1,0 +1,719 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: freethreading_compatible=True
+"""The C core's networks as Python classes.
+
+Each method checks its arrays, lets go of the GIL, makes one C call and turns its status into
+an exception. Shape letters: T steps, B rows of a batch, V words, H units of the top layer.
+Plain arrays are C-contiguous and of the model's dtype.
+"""
+
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS,
+    PyBUF_WRITABLE,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+
+from rnnkit.core cimport _rk as rk
+
+import math
+
+import numpy as np
+
+from rnnkit.errors import GraphError, NonFiniteError
+
+DTYPES = {"float32": rk.RK_FLOAT32, "float64": rk.RK_FLOAT64}
+SOLVERS = {
+    "sgd": rk.RK_SGD,
+    "momentum": rk.RK_MOMENTUM,
+    "nesterov": rk.RK_NESTEROV,
+    "adam": rk.RK_ADAM,
+    "adamw": rk.RK_ADAMW,
+}
+
+
+# ------------------------------------------------------------- statuses and the poll
+
+cdef class Interruption:
+    """The exception that a signal's handler raised while C was running."""
+
+    cdef object error
+
+
+cdef int poll(void *context) noexcept with gil:
+    """Let Python handle signals; an exception (Ctrl-C) stops the run and is kept."""
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        (<Interruption>context).error = error
+        return 1
+    return 0
+
+
+cdef rk.rk_run run_with(Interruption interruption, int n_threads):
+    cdef rk.rk_run run
+    run.n_threads = n_threads
+    run.poll = poll
+    run.poll_context = <void *>interruption
+    return run
+
+
+cdef int check(rk.rk_status status, const rk.rk_error *error,
+               Interruption interruption=None) except -1:
+    """Raise what a status other than RK_OK stands for."""
+    if status == rk.RK_OK:
+        return 0
+    if status == rk.RK_CANCELLED and interruption is not None:
+        raise interruption.error
+    message = error.text.decode("utf-8", "replace")
+    if status == rk.RK_NOMEM:
+        raise MemoryError(message)
+    if status == rk.RK_NONFINITE:
+        raise NonFiniteError(message)
+    if status == rk.RK_FORMAT:
+        raise GraphError(message)
+    raise ValueError(message)
+
+
+# -------------------------------------------------------------------------- arguments
+
+cdef int known(dict table, str what, name) except -1:
+    """Look up a name; an unknown one is an error that lists the known ones."""
+    if name not in table:
+        raise ValueError(f"unknown {what} {name!r}; known: {', '.join(table)}")
+    return table[name]
+
+
+cdef size_t positive(str name, Py_ssize_t value) except 0:
+    if value < 1:
+        raise ValueError(f"{name} is {value}; it must be at least 1")
+    return <size_t>value
+
+
+cdef size_t index_of(str name, Py_ssize_t value) except? 0:
+    if value < 0:
+        raise ValueError(f"{name} is {value}; it must be at least 0")
+    return <size_t>value
+
+
+cdef int same_shape(str name, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t n_steps,
+                    Py_ssize_t batch) except -1:
+    if rows != n_steps or columns != batch:
+        raise ValueError(f"{name} has shape ({rows}, {columns}); "
+                         f"it must be that of ids, ({n_steps}, {batch})")
+    return 0
+
+
+cdef const void *read_from(array) except NULL:
+    """The data of a contiguous array, which the caller keeps alive."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
+    cdef const void *data = view.buf
+    PyBuffer_Release(&view)
+    return data
+
+
+cdef void *write_to(array) except NULL:
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+    cdef void *data = view.buf
+    PyBuffer_Release(&view)
+    return data
+
+
+cdef plain(str name, array, tuple shape, str dtype):
+    """`array` as a contiguous one of this shape and dtype; no other kind of number."""
+    array = np.asarray(array)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}; it must be {shape}")
+    if not np.can_cast(array.dtype, dtype, "same_kind"):
+        raise ValueError(f"{name} has dtype {array.dtype}; it must be {dtype}")
+    return np.ascontiguousarray(array, dtype)
+
+
+cdef size_t collect(programs, const rk.rk_program **handles) except 0:
+    """The programs' handles, one a layer; returns how many."""
+    if not 1 <= len(programs) <= rk.RK_MAX_LAYERS:
+        raise ValueError(f"there are {len(programs)} programs; "
+                         f"there must be 1 to {rk.RK_MAX_LAYERS}")
+    for layer, program in enumerate(programs):
+        if not isinstance(program, Program):
+            raise TypeError(f"programs[{layer}] is {program!r}; it must be a Program")
+        handles[<size_t>layer] = (<Program>program).handle
+    return len(programs)
+
+
+# ---------------------------------------------------------------------------- classes
+
+cdef class Program:
+    """A cell's graph, checked and lowered for one dtype.
+
+    Parameters
+    ----------
+    words : (N,) int32
+        ``Graph.to_words()``; untrusted.
+    dtype : {"float32", "float64"}
+
+    Attributes
+    ----------
+    dtype : str
+    can_train : bool
+        Whether there is a backward part.
+    reads_flags : bool
+        Whether it takes resets and ended rows.
+    has_loop_product : bool
+        Whether a step multiplies its state by a matrix.
+    n_states, input_size, output_size : int
+    state_widths : list of int
+    parameter_shapes : list of tuple
+        Plain shapes, (blocks * width, columns) or (blocks * width,).
+
+    Raises
+    ------
+    GraphError
+        When the words are no valid graph.
+    """
+
+    cdef rk.rk_program *handle
+    cdef readonly str dtype
+    cdef readonly bint can_train, reads_flags, has_loop_product
+    cdef readonly size_t n_states, input_size, output_size
+
+    def __cinit__(self, const int32_t[::1] words not None, str dtype not None):
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        cdef rk.rk_dtype number = <rk.rk_dtype>known(DTYPES, "dtype", dtype)
+        cdef size_t n_words = <size_t>words.shape[0]
+        with nogil:
+            status = rk.rk_program_create(&self.handle, &words[0], n_words, number, &error)
+        check(status, &error)
+        self.dtype = dtype
+        self.can_train = rk.rk_program_can_train(self.handle)
+        self.reads_flags = rk.rk_program_reads_flags(self.handle)
+        self.has_loop_product = rk.rk_program_has_loop_product(self.handle)
+        self.n_states = rk.rk_program_n_states(self.handle)
+        self.input_size = rk.rk_program_input_width(self.handle)
+        self.output_size = rk.rk_program_output_width(self.handle)
+
+    def __dealloc__(self):
+        rk.rk_program_free(self.handle)
+
+    @property
+    def state_widths(self):
+        return [rk.rk_program_state_width(self.handle, k) for k in range(self.n_states)]
+
+    @property
+    def parameter_shapes(self):
+        return [self._shape(i) for i in range(rk.rk_program_n_parameters(self.handle))]
+
+    def _shape(self, size_t index):
+        cdef const rk.rk_parameter *parameter = rk.rk_program_parameter(self.handle, index)
+        cdef object rows = math.prod((parameter.blocks, parameter.width))
+        cdef tuple shape = (rows, parameter.columns)
+        return shape if parameter.is_weight else shape[:1]
+
+    def __str__(self):
+        text = bytearray(rk.rk_program_print(self.handle, NULL, 0))
+        text.append(0)
+        cdef char *data = text
+        rk.rk_program_print(self.handle, data, <size_t>len(text))
+        text.pop()
+        return text.decode()
+
+
+cdef class Weights:
+    """All parameters of a network, packed; zero at first.
+
+    Tensors by index: embedding, each layer's parameters in its program's order, output
+    weight (absent when tied), output bias (absent without one).
+
+    Parameters
+    ----------
+    vocab_size, embedding_size : int
+    programs : sequence of Program
+        One a layer.
+    tie_weights : bool, default=False
+        Whether the embedding is the output weight, too.
+    dtype : {"float32", "float64"}, default="float32"
+    output_bias : bool, default=True
+
+    Attributes
+    ----------
+    vocab_size, embedding_size, hidden_size : int
+    tie_weights, output_bias : bool
+    dtype : str
+    shapes : list of tuple
+    """
+
+    cdef rk.rk_weights *handle
+    cdef tuple programs
+    cdef readonly Py_ssize_t vocab_size, embedding_size
+    cdef readonly size_t hidden_size
+    cdef readonly bint tie_weights, output_bias
+    cdef readonly str dtype
+    cdef readonly list shapes
+
+    def __cinit__(self, Py_ssize_t vocab_size, Py_ssize_t embedding_size, programs, *,
+                  bint tie_weights=False, str dtype not None="float32",
+                  bint output_bias=True):
+        cdef const rk.rk_program *handles[rk.RK_MAX_LAYERS]
+        cdef rk.rk_network network
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        self.programs = tuple(programs)
+        network.dtype = <rk.rk_dtype>known(DTYPES, "dtype", dtype)
+        network.vocab_size = positive("vocab_size", vocab_size)
+        network.embedding_size = positive("embedding_size", embedding_size)
+        network.tie_weights = tie_weights
+        network.output_bias = output_bias
+        network.n_layers = collect(self.programs, handles)
+        network.programs = handles
+        with nogil:
+            status = rk.rk_weights_create(&self.handle, &network, &error)
+        check(status, &error)
+        self.vocab_size = vocab_size
+        self.embedding_size = embedding_size
+        self.hidden_size = rk.rk_weights_hidden_size(self.handle)
+        self.tie_weights = tie_weights
+        self.output_bias = output_bias
+        self.dtype = dtype
+        self.shapes = [self._shape(i) for i in range(rk.rk_weights_n_tensors(self.handle))]
+
+    def __dealloc__(self):
+        rk.rk_weights_free(self.handle)
+
+    def _shape(self, size_t index):
+        cdef size_t rows = 0, columns = 0
+        cdef rk.rk_error error
+        check(rk.rk_weights_shape(self.handle, index, &rows, &columns, &error), &error)
+        cdef tuple shape = (rows, columns)
+        return shape if columns else shape[:1]
+
+    def get(self, Py_ssize_t index):
+        """Return a plain copy of tensor `index`."""
+        cdef size_t i = index_of("index", index)
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        array = np.empty(self._shape(i), self.dtype)
+        cdef void *data = write_to(array)
+        with nogil:
+            status = rk.rk_weights_get(data, self.handle, i, &error)
+        check(status, &error)
+        return array
+
+    def set(self, Py_ssize_t index, array):
+        """Copy `array` into tensor `index`; it has the tensor's shape."""
+        cdef size_t i = index_of("index", index)
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        array = plain(f"tensor {index}", array, self._shape(i), self.dtype)
+        cdef const void *data = read_from(array)
+        with nogil:
+            status = rk.rk_weights_set(self.handle, i, data, &error)
+        check(status, &error)
+
+    def copy(self):
+        """Return weights of their own with the same values."""
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        cdef Weights copy = Weights(self.vocab_size, self.embedding_size, self.programs,
+                                    tie_weights=self.tie_weights, dtype=self.dtype,
+                                    output_bias=self.output_bias)
+        with nogil:
+            status = rk.rk_weights_assign(copy.handle, self.handle, &error)
+        check(status, &error)
+        return copy
+
+
+cdef class State:
+    """What a batch of sequences carries from window to window: every layer's states.
+
+    Parameters
+    ----------
+    weights : Weights
+    programs : sequence of Program
+    batch_size : int
+
+    Attributes
+    ----------
+    batch_size : int
+    """
+
+    cdef rk.rk_state *handle
+    cdef Weights weights
+    cdef tuple programs
+    cdef readonly Py_ssize_t batch_size
+
+    def __cinit__(self, Weights weights not None, programs, Py_ssize_t batch_size):
+        cdef const rk.rk_program *handles[rk.RK_MAX_LAYERS]
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        cdef size_t batch = positive("batch_size", batch_size)
+        self.weights = weights
+        self.programs = tuple(programs)
+        cdef size_t n_layers = collect(self.programs, handles)
+        with nogil:
+            status = rk.rk_state_create(&self.handle, weights.handle, handles, n_layers,
+                                        batch, &error)
+        check(status, &error)
+        self.batch_size = batch_size
+
+    def __dealloc__(self):
+        rk.rk_state_free(self.handle)
+
+    def copy(self):
+        """Return a state of its own with the same values."""
+        cdef rk.rk_error error
+        cdef State copy = State(self.weights, self.programs, self.batch_size)
+        check(rk.rk_state_assign(copy.handle, self.handle, &error), &error)
+        return copy
+
+    def _shape(self, size_t layer, size_t k):
+        cdef size_t width = 0
+        cdef rk.rk_error error
+        check(rk.rk_state_width(self.handle, layer, k, &width, &error), &error)
+        return (self.batch_size, width)
+
+    def get(self, Py_ssize_t layer, Py_ssize_t k):
+        """Return a copy of state `k` of a layer, (batch_size, width)."""
+        cdef rk.rk_error error
+        cdef size_t i = index_of("layer", layer), j = index_of("k", k)
+        array = np.empty(self._shape(i, j), self.weights.dtype)
+        check(rk.rk_state_get(write_to(array), self.handle, i, j, &error), &error)
+        return array
+
+    def set(self, Py_ssize_t layer, Py_ssize_t k, array):
+        """Copy `array`, (batch_size, width), into state `k` of a layer."""
+        cdef rk.rk_error error
+        cdef size_t i = index_of("layer", layer), j = index_of("k", k)
+        array = plain("the state", array, self._shape(i, j), self.weights.dtype)
+        check(rk.rk_state_set(self.handle, i, j, read_from(array), &error), &error)
+
+
+cdef class Window:
+    """The memory of one window and its runs; to be used again for every window.
+
+    One thread at a time may use a window; threads that predict at once from the same
+    weights have a window and a state each.
+
+    Parameters
+    ----------
+    weights : Weights
+    programs : sequence of Program
+        One a layer: those of `weights`, or variants with the same parameters.
+    n_steps, batch_size : int
+        The largest window.
+    training : bool, default=False
+        Whether `backward` will be called; needs programs that can train.
+    """
+
+    cdef rk.rk_window *handle
+    cdef readonly Weights weights
+    cdef tuple programs
+
+    def __cinit__(self, Weights weights not None, programs, Py_ssize_t n_steps,
+                  Py_ssize_t batch_size, *, bint training=False):
+        cdef const rk.rk_program *handles[rk.RK_MAX_LAYERS]
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        cdef size_t most_steps = positive("n_steps", n_steps)
+        cdef size_t batch = positive("batch_size", batch_size)
+        self.weights = weights
+        self.programs = tuple(programs)
+        cdef size_t n_layers = collect(self.programs, handles)
+        with nogil:
+            status = rk.rk_window_create(&self.handle, weights.handle, handles, n_layers,
+                                         most_steps, batch, training, &error)
+        check(status, &error)
+
+    def __dealloc__(self):
+        rk.rk_window_free(self.handle)
+
+    def forward(self, const int32_t[:, ::1] ids not None, State state not None, *,
+                const int32_t[:, ::1] targets=None,
+                const float[:, ::1] target_weights=None,
+                const uint8_t[:, ::1] resets=None, const uint8_t[:, ::1] active=None,
+                uint64_t seed=0, uint32_t update=0, int n_threads=1):
+        """Run a window and return its loss; `state` moves on to after the last step.
+
+        Parameters
+        ----------
+        ids : (T, B) int32
+        state : State
+            Of B rows.
+        targets : (T, B) int32, default=None
+            Without them there is no loss, and the head does not run.
+        target_weights : (T, B) float32, default=None
+            At least 0; where 0 the target is not looked at. None: all 1.
+        resets : (T, B) uint8, default=None
+            Not 0 where a row starts from the initial state before this step.
+        active : (T, B) uint8, default=None
+            0 where a row has ended: its state stands still. None: none has.
+        seed, update : int, default=0
+            Of the dropout masks: the fit's seed and the number of the window.
+        n_threads : int, default=1
+            Less than 1: as many as there are. One token of a small model has one.
+
+        Returns
+        -------
+        loss : float
+            Sum of weight * -log-likelihood over `weight_sum`; 0 when that is 0.
+        weight_sum : float
+        """
+        cdef rk.rk_window_input given
+        cdef rk.rk_window_loss loss
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        cdef Interruption interruption = Interruption()
+        cdef rk.rk_run run = run_with(interruption, n_threads)
+        cdef Py_ssize_t n_steps = ids.shape[0], batch = ids.shape[1]
+        if targets is not None:
+            same_shape("targets", targets.shape[0], targets.shape[1], n_steps, batch)
+        if target_weights is not None:
+            same_shape("target_weights", target_weights.shape[0], target_weights.shape[1],
+                       n_steps, batch)
+        if resets is not None:
+            same_shape("resets", resets.shape[0], resets.shape[1], n_steps, batch)
+        if active is not None:
+            same_shape("active", active.shape[0], active.shape[1], n_steps, batch)
+        given.n_steps = <size_t>n_steps
+        given.batch = <size_t>batch
+        given.ids = &ids[0, 0]
+        given.targets = NULL if targets is None else &targets[0, 0]
+        given.target_weights = NULL if target_weights is None else &target_weights[0, 0]
+        given.resets = NULL if resets is None else &resets[0, 0]
+        given.active = NULL if active is None else &active[0, 0]
+        given.seed = seed
+        given.update = update
+        with nogil:
+            status = rk.rk_window_forward(self.handle, state.handle, &given, &run, &loss,
+                                          &error)
+        check(status, &error, interruption)
+        return loss.loss, loss.weight_sum
+
+    def _shape(self):
+        cdef size_t n_steps = 0, batch = 0
+        rk.rk_window_shape(self.handle, &n_steps, &batch)
+        return (n_steps, batch)
+
+    @property
+    def log_likelihood(self):
+        """(T, B), of the targets of the last forward; 0 where not scored."""
+        cdef rk.rk_error error
+        array = np.empty(self._shape(), self.weights.dtype)
+        check(rk.rk_window_get_log_likelihood(write_to(array), self.handle, &error), &error)
+        return array
+
+    @property
+    def hits(self):
+        """(T, B) uint8: 1 where the target was the likeliest word, the first of equals."""
+        cdef rk.rk_error error
+        array = np.empty(self._shape(), np.uint8)
+        check(rk.rk_window_get_hits(<uint8_t *>write_to(array), self.handle, &error), &error)
+        return array
+
+    def outputs(self):
+        """Return the top layer's outputs, (T, B, H); until the next backward."""
+        cdef rk.rk_error error
+        array = np.empty((*self._shape(), self.weights.hidden_size), self.weights.dtype)
+        check(rk.rk_window_get_outputs(write_to(array), self.handle, &error), &error)
+        return array
+
+    def log_probabilities(self, const int32_t[::1] rows not None, *, int n_threads=1):
+        """Return the log-probabilities of all words at some places, (len(rows), V).
+
+        Parameters
+        ----------
+        rows : (N,) int32
+            Places t * B + b of the last forward; until the next backward.
+        n_threads : int, default=1
+        """
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        cdef Interruption interruption = Interruption()
+        cdef rk.rk_run run = run_with(interruption, n_threads)
+        cdef size_t n_rows = <size_t>rows.shape[0]
+        array = np.empty((n_rows, self.weights.vocab_size), self.weights.dtype)
+        cdef void *data = write_to(array)
+        with nogil:
+            status = rk.rk_window_log_probabilities(data, self.handle, &rows[0], n_rows, &run,
+                                                    &error)
+        check(status, &error, interruption)
+        return array
+
+    def backward(self, *, outputs_gradient=None, int n_threads=1):
+        """Compute the gradients of everything; once after each forward.
+
+        Parameters
+        ----------
+        outputs_gradient : (T, B, H), default=None
+            Of a further loss with respect to the outputs; added to the head's.
+        n_threads : int, default=1
+        """
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        cdef Interruption interruption = Interruption()
+        cdef rk.rk_run run = run_with(interruption, n_threads)
+        cdef const void *data = NULL
+        if outputs_gradient is not None:
+            outputs_gradient = plain("outputs_gradient", outputs_gradient,
+                                     (*self._shape(), self.weights.hidden_size),
+                                     self.weights.dtype)
+            data = read_from(outputs_gradient)
+        with nogil:
+            status = rk.rk_window_backward(self.handle, data, &run, &error)
+        check(status, &error, interruption)
+
+    def gradient(self, Py_ssize_t index):
+        """Return the gradient of tensor `index`, shaped like it; after backward."""
+        cdef size_t i = index_of("index", index)
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        array = np.empty(self.weights._shape(i), self.weights.dtype)
+        cdef void *data = write_to(array)
+        with nogil:
+            status = rk.rk_window_get_gradient(data, self.handle, i, &error)
+        check(status, &error)
+        return array
+
+    def initial_state_gradient(self, Py_ssize_t layer, Py_ssize_t k):
+        """Return the gradient of the state that forward began with, (B, width)."""
+        cdef rk.rk_error error
+        cdef size_t width = 0, i = index_of("layer", layer), j = index_of("k", k)
+        check(rk.rk_window_state_width(self.handle, i, j, &width, &error), &error)
+        array = np.empty((self._shape()[1], width), self.weights.dtype)
+        check(rk.rk_window_get_initial_state_gradient(write_to(array), self.handle, i, j,
+                                                      &error), &error)
+        return array
+
+
+cdef class Solver:
+    """Makes steps from gradients to weights, with moments of its own.
+
+    Equations and conventions are PyTorch's: ``alpha`` is its ``weight_decay`` (added to the
+    clipped gradient; decoupled for "adamw"), "momentum" and "nesterov" its SGD.
+
+    Parameters
+    ----------
+    weights : Weights
+        What is updated.
+    kind : {"sgd", "momentum", "nesterov", "adam", "adamw"}
+    beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
+        Of "adam" and "adamw".
+    momentum : float, default=0.9
+        Of "momentum" and "nesterov".
+    alpha : float, default=0.0
+        Weight decay.
+    decay : sequence of bool, default=None
+        By tensor, whether `alpha` applies; None: to all.
+    limits : sequence of (low, high) or None, default=None
+        By tensor, the range that its elements are kept in after each update.
+
+    Attributes
+    ----------
+    steps : int
+        Updates made so far.
+    """
+
+    cdef rk.rk_solver *handle
+    cdef Weights weights
+
+    def __cinit__(self, Weights weights not None, str kind not None, *, double beta_1=0.9,
+                  double beta_2=0.999, double epsilon=1e-8, double momentum=0.9,
+                  double alpha=0.0, decay=None, limits=None):
+        cdef rk.rk_solver_options options
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        options.kind = <rk.rk_solver_kind>known(SOLVERS, "solver", kind)
+        options.beta_1 = beta_1
+        options.beta_2 = beta_2
+        options.epsilon = epsilon
+        options.momentum = momentum
+        options.alpha = alpha
+        self.weights = weights
+        n = len(weights.shapes)
+        decay = [True] * n if decay is None else [bool(applies) for applies in decay]
+        limits = [None] * n if limits is None else limits
+        limits = [(-math.inf, math.inf) if pair is None else pair for pair in limits]
+        decay_array = plain("decay", np.array(decay, np.uint8), (n,), "uint8")
+        limit_array = plain("limits", limits, (n, 2), "float64")
+        cdef const void *decay_data = read_from(decay_array)
+        cdef const void *limit_data = read_from(limit_array)
+        with nogil:
+            status = rk.rk_network_solver_create(
+                &self.handle, weights.handle, &options, <const uint8_t *>decay_data,
+                <const double (*)[2]>limit_data, &error)
+        check(status, &error)
+
+    def __dealloc__(self):
+        rk.rk_solver_free(self.handle)
+
+    @property
+    def steps(self):
+        return rk.rk_solver_n_steps(self.handle)
+
+    def update(self, Window window not None, double learning_rate, double max_grad_norm=0.0,
+               int n_threads=1):
+        """Make one step with a window's gradient; after its backward.
+
+        Parameters
+        ----------
+        window : Window
+            Of the solver's weights.
+        learning_rate : float
+        max_grad_norm : float, default=0.0
+            The gradient's global norm is clipped to it; 0: no clipping.
+        n_threads : int, default=1
+
+        Returns
+        -------
+        norm : float
+            The gradient's norm before clipping.
+
+        Raises
+        ------
+        NonFiniteError
+            When the norm is NaN or infinite; nothing has been touched.
+        """
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        cdef Interruption interruption = Interruption()
+        cdef rk.rk_run run = run_with(interruption, n_threads)
+        cdef double norm = 0
+        with nogil:
+            status = rk.rk_network_update(self.weights.handle, self.handle, window.handle,
+                                          learning_rate, max_grad_norm, &run, &norm, &error)
+        check(status, &error, interruption)
+        return norm
+
+
+# ------------------------------------------------------------------------ the machine
+
+def isa():
+    """Return the name of the instruction set in use."""
+    cdef rk.rk_isa chosen
+    cdef rk.rk_error error
+    check(rk.rk_isa_choose(&chosen, &error), &error)
+    return rk.rk_isa_name(chosen).decode()
+
+
+def supported_isas():
+    """Return the names of all instruction sets that this machine and build have."""
+    return [
+        rk.rk_isa_name(<rk.rk_isa>number).decode()
+        for number in range(rk.RK_N_ISA)
+        if rk.rk_isa_supported(<rk.rk_isa>number)
+    ]
+
+
+def default_threads():
+    """Return how many threads a call gets that asks for less than one."""
+    return rk.rk_threads_default()
+
+
+def openmp_runtime():
+    """Return name and version of the OpenMP runtime, or "none"."""
+    return rk.rk_threads_runtime().decode()
