@@ -116,7 +116,7 @@ static enum rk_status read_list(struct cursor *c, const char *what, int *n,
 
 static enum rk_status read_parameter(struct cursor *c, struct rk_parameter *p)
 {
-    int is_weight, blocks, width, columns;
+    int is_weight = 0, blocks = 0, width = 0, columns = 0;
     TRY(read_word(c, "parameter kind", 0, 1, &is_weight));
     TRY(read_word(c, "parameter blocks", 1, MAX_BLOCKS, &blocks));
     TRY(read_word(c, "parameter width", 1, MAX_WIDTH, &width));
@@ -133,7 +133,7 @@ static enum rk_status read_parameter(struct cursor *c, struct rk_parameter *p)
 static enum rk_status read_state(struct cursor *c, const struct rk_graph *graph,
                                  struct rk_state_spec *state)
 {
-    int low, high;
+    int low = 0, high = 0;
     TRY(read_word(c, "state width", 1, MAX_WIDTH, &state->width));
     TRY(read_word(c, "state initial value", INT32_MIN, INT32_MAX, &low));
     TRY(read_word(c, "state initial value", INT32_MIN, INT32_MAX, &high));
