@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A network as data: what must be known to build it, without a single weight."""
+
+from dataclasses import dataclass
+
+from rnnkit.compiler import Graph
+
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """A recurrent language model: embedding, layers of one cell each, output layer.
+
+    Parameters
+    ----------
+    vocab_size : int
+        Number of tokens, V.
+    embedding_size : int
+        Width of an embedded token, E.
+    graphs : tuple of Graph
+        The plain forward graph of each layer, the lowest first. The first reads
+        embeddings, each other the output of the layer below it.
+    tie_weights : bool, default=False
+        Use the embedding as output weights too; needs E = hidden_size.
+    dropout : float, default=0.0
+        Rate of the masks behind the embedding, between layers and before the softmax.
+    dtype : {"float32", "float64"}, default="float32"
+        Arithmetic of weights and states.
+
+    Raises
+    ------
+    ValueError
+        When the layers do not fit each other, or a number is out of its range.
+    """
+
+    vocab_size: int
+    embedding_size: int
+    graphs: tuple[Graph, ...]
+    tie_weights: bool = False
+    dropout: float = 0.0
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.vocab_size < 1 or self.embedding_size < 1:
+            raise ValueError(
+                f"vocab_size={self.vocab_size} and embedding_size={self.embedding_size} "
+                "must be at least 1"
+            )
+        if not self.graphs:
+            raise ValueError("a network needs at least one layer")
+        width = self.embedding_size
+        for k, graph in enumerate(self.graphs):
+            if graph.input_width != width:
+                raise ValueError(
+                    f"layer {k} reads {graph.input_width} units, but {width} arrive there"
+                )
+            width = graph.output_width
+        if self.tie_weights and width != self.embedding_size:
+            raise ValueError(
+                f"tie_weights=True needs embedding_size equal to the output's width: "
+                f"embedding_size={self.embedding_size}, the top layer gives {width}; "
+                "leave embedding_size=None or set it to the same"
+            )
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout={self.dropout} is not in the range [0, 1)")
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype={self.dtype!r}; allowed: {', '.join(DTYPES)}")
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the top layer's output, H."""
+        return self.graphs[-1].output_width
+
+    @property
+    def num_layers(self) -> int:
+        """Number of layers, L."""
+        return len(self.graphs)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Choosing tokens from a distribution."""
+
+from typing import Any
+
+import numpy as np
+
+
+def likeliest(log_probabilities: np.ndarray, k: int) -> np.ndarray:
+    """Return the ids of the `k` likeliest tokens, best first; of equals the lower id."""
+    n = len(log_probabilities)
+    if k >= n:
+        return np.argsort(-log_probabilities, kind="stable")
+    least = np.partition(log_probabilities, n - k)[n - k]
+    candidates = np.flatnonzero(log_probabilities >= least)
+    order = np.argsort(-log_probabilities[candidates], kind="stable")
+    return candidates[order[:k]]
+
+
+def draw(
+    log_probabilities: np.ndarray,
+    uniform: float,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    never: int | None = None,
+) -> int:
+    """Draw one token.
+
+    The tokens are ranked, likeliest first; the ranks beyond `top_k` are dropped, then
+    those behind the first ones that hold the probability `top_p`; the token is where
+    `uniform`, a number in [0, 1), falls into the cumulative sum of what is left.
+
+    Parameters
+    ----------
+    log_probabilities : (V,) array
+        Of the next token.
+    uniform : float
+        The random number.
+    temperature : float, default=1.0
+        Divides the log-probabilities; 0 takes the likeliest token.
+    top_k : int, optional
+        Keep this many tokens.
+    top_p : float, optional
+        Keep the fewest likeliest tokens of at least this probability together.
+    never : int, optional
+        The id of a token that must not be drawn.
+    """
+    scores = log_probabilities.astype(np.float64)
+    if never is not None:
+        scores[never] = -np.inf
+    n_kept = len(scores) if top_k is None else min(top_k, len(scores))
+    ranked = likeliest(scores, 1 if temperature == 0.0 else n_kept)
+    if len(ranked) == 1:
+        return int(ranked[0])
+    scores = scores[ranked]
+    with np.errstate(over="ignore"):  # a temperature near 0: the difference is -inf
+        cumulative = np.cumsum(np.exp((scores - scores[0]) / temperature))
+    if top_p is not None:
+        n_kept = 1 + int(np.searchsorted(cumulative, top_p * cumulative[-1]))
+        cumulative = cumulative[:n_kept]
+    rank = int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"))
+    return int(ranked[min(rank, len(cumulative) - 1)])
+
+
+def uniforms(seed: int, stream: int) -> np.random.Generator:
+    """Return the source of random numbers of prompt number `stream`.
+
+    A counter-based generator keyed by (seed, stream): the draws of a prompt depend
+    neither on the other prompts nor on the machine.
+    """
+    return np.random.Generator(np.random.Philox(key=[seed, stream]))
+
+
+def seed_from(random_state: Any) -> int:
+    """Return a 64-bit seed from None, an int, or a generator of NumPy's (either kind).
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a number out of range, and for anything else.
+    """
+    if random_state is None:
+        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(0, 1 << 63))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(0, 1 << 32, dtype=np.uint64))
+    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
+        if 0 <= random_state < 1 << 64:
+            return int(random_state)
+        raise ValueError(f"random_state={random_state}; a seed lies in [0, 2**64)")
+    raise TypeError(
+        f"random_state={random_state!r}; allowed: None, a seed, or a generator of numpy"
+    )

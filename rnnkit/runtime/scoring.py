@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How well a network predicts a corpus, and what it makes of each document."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnkit.runtime.corpus import Corpus
+from rnnkit.runtime.sweep import Engine
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A report of quality, with all that is needed to compare it with another one.
+
+    Every document's end counts as a token, and as one character. Unknown tokens are
+    predicted, and counted, like all others. Logarithms are natural, except in
+    `bits_per_character`.
+    """
+
+    n_documents: int
+    n_tokens: int
+    n_unknown: int
+    n_characters: int | None  # None: the documents are not texts
+    n_hits: int
+    log_likelihood: float
+
+    @property
+    def score(self) -> float:
+        """Mean log-likelihood per token, in nats."""
+        return self.log_likelihood / self.n_tokens
+
+    @property
+    def perplexity(self) -> float:
+        """exp(-score)."""
+        return math.exp(-self.score) if self.score > -700.0 else math.inf
+
+    @property
+    def accuracy(self) -> float:
+        """Part of the tokens that were the likeliest ones."""
+        return self.n_hits / self.n_tokens
+
+    @property
+    def bits_per_character(self) -> float | None:
+        """Negative log-likelihood to the base 2 per character."""
+        if self.n_characters is None:
+            return None
+        return -self.log_likelihood / math.log(2.0) / self.n_characters
+
+
+def score_tokens(
+    engine: Engine, corpus: Corpus, end_id: int, *, carry_state: bool, n_threads: int
+) -> tuple[np.ndarray, np.ndarray, Corpus]:
+    """Return log-likelihood (N,) float64, hit (N,) bool, and the targets themselves."""
+    inputs, targets = corpus.inputs(end_id), corpus.targets(end_id)
+    log_likelihood = np.empty(len(targets.ids))
+    hits = np.empty(len(targets.ids), bool)
+    steps = engine.sweep(
+        inputs, targets.ids, carry_state=carry_state, n_threads=n_threads
+    )
+    for step in steps:
+        real = step.positions >= 0
+        places = step.positions[real]
+        log_likelihood[places] = step.window.log_likelihood[real]
+        hits[places] = step.window.hits[real]
+    return log_likelihood, hits, targets
+
+
+def score_documents(
+    engine: Engine, corpus: Corpus, end_id: int, *, carry_state: bool, n_threads: int
+) -> np.ndarray:
+    """Return the log-likelihood of each document, its end included, (D,) float64."""
+    log_likelihood, _, targets = score_tokens(
+        engine, corpus, end_id, carry_state=carry_state, n_threads=n_threads
+    )
+    return np.add.reduceat(log_likelihood, targets.offsets[:-1])
+
+
+def evaluate(
+    engine: Engine,
+    corpus: Corpus,
+    end_id: int,
+    *,
+    unk_id: int | None = None,
+    n_characters: int | None = None,
+    carry_state: bool,
+    n_threads: int,
+) -> Evaluation:
+    """Score a corpus as a whole."""
+    log_likelihood, hits, targets = score_tokens(
+        engine, corpus, end_id, carry_state=carry_state, n_threads=n_threads
+    )
+    unknown = 0 if unk_id is None else np.count_nonzero(corpus.ids == unk_id)
+    return Evaluation(
+        n_documents=len(corpus),
+        n_tokens=len(targets.ids),
+        n_unknown=int(unknown),
+        n_characters=n_characters,
+        n_hits=int(np.count_nonzero(hits)),
+        log_likelihood=math.fsum(log_likelihood),
+    )
+
+
+def next_log_probabilities(
+    engine: Engine, prompts: Corpus, end_id: int, *, n_threads: int
+) -> np.ndarray:
+    """Return the log-probabilities of the token after each prompt, (D, V)."""
+    inputs = prompts.inputs(end_id)
+    config = engine.network.config
+    result = np.empty((len(inputs), config.vocab_size), config.dtype)
+    document = np.full(len(inputs.ids), -1)
+    document[inputs.offsets[1:] - 1] = np.arange(len(inputs))
+    for step in engine.sweep(inputs, n_threads=n_threads):
+        here = np.where(step.positions >= 0, document[step.positions], -1).ravel()
+        ends = np.flatnonzero(here >= 0).astype(np.int32)
+        if len(ends):
+            rows = step.window.log_probabilities(ends, n_threads=n_threads)
+            result[here[ends]] = rows
+    return result
+
+
+def mean_outputs(
+    engine: Engine, corpus: Corpus, end_id: int, *, carry_state: bool, n_threads: int
+) -> np.ndarray:
+    """Return the mean of the top layer's outputs over each document, (D, H)."""
+    inputs = corpus.inputs(end_id)
+    config = engine.network.config
+    sums = np.zeros((len(inputs), config.hidden_size))
+    document = np.repeat(np.arange(len(inputs)), inputs.lengths)
+    for step in engine.sweep(inputs, carry_state=carry_state, n_threads=n_threads):
+        real = step.positions >= 0
+        # Added step by step in double: the sum is the same in any batch.
+        np.add.at(sums, document[step.positions[real]], step.window.outputs()[real])
+    return (sums / inputs.lengths[:, None]).astype(config.dtype)

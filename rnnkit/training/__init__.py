@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Windows, epochs and schedules: from a corpus to trained weights."""

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Learning rates over time: a factor of `learning_rate_init` for every step.
+
+==============  ================================================================
+`"constant"`    1.
+`"linear"`      From 1 straight down to 0 at the end of training.
+`"cosine"`      From 1 down to 0 along half a cosine (Loshchilov & Hutter, 2017).
+`"one_cycle"`   From 1/25 up to 1 in the first 30 % of the steps, down to 1/250000
+                at the end, both along half a cosine (Smith & Topin, 2018).
+`"plateau"`     1, divided by 4 after each epoch that is not better than the best.
+`"adaptive"`    1, divided by 5 after `n_iter_no_change` epochs in a row that do not
+                improve the best by `tol`, as in scikit-learn's MLPClassifier.
+==============  ================================================================
+
+The last two look at the validation loss, or at the training loss where there is none.
+"""
+
+import math
+from collections.abc import Callable
+
+WARM_UP = 0.3
+START, FINAL = 1 / 25, 1 / 25e4
+
+
+def linear(progress: float) -> float:
+    """Return the factor when the part `progress` of all steps is done."""
+    return 1.0 - progress
+
+
+def cosine(progress: float) -> float:
+    """Return the factor when the part `progress` of all steps is done."""
+    return _half_cosine(1.0, 0.0, progress)
+
+
+def one_cycle(progress: float) -> float:
+    """Return the factor when the part `progress` of all steps is done."""
+    if progress < WARM_UP:
+        return _half_cosine(START, 1.0, progress / WARM_UP)
+    return _half_cosine(1.0, FINAL, (progress - WARM_UP) / (1.0 - WARM_UP))
+
+
+def _half_cosine(first: float, last: float, part: float) -> float:
+    return last + (first - last) * (1.0 + math.cos(math.pi * part)) / 2.0
+
+
+# Schedules that must know the end; an endless run (partial_fit) cannot follow them.
+TIMED: dict[str, Callable[[float], float]] = {
+    "linear": linear,
+    "cosine": cosine,
+    "one_cycle": one_cycle,
+}
+SCHEDULES = ("constant", *TIMED, "plateau", "adaptive")
+
+
+class Schedule:
+    """The learning rate of each step of one training run.
+
+    Parameters
+    ----------
+    name : str
+        One of `SCHEDULES`.
+    learning_rate_init : float
+        The rate whose factor the schedule gives.
+    n_updates : int
+        Steps of the whole run; matters to timed schedules alone.
+    n_iter_no_change, tol
+        Patience of `"adaptive"`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        learning_rate_init: float,
+        *,
+        n_updates: int = 1,
+        n_iter_no_change: int = 3,
+        tol: float = 1e-4,
+    ) -> None:
+        self._timed = TIMED.get(name)
+        self._rate = learning_rate_init
+        self._n_updates = n_updates
+        self._divisor = {"plateau": 4.0, "adaptive": 5.0}.get(name, 1.0)
+        patience = (n_iter_no_change, tol) if name == "adaptive" else (1, 0.0)
+        self._patience = Patience(*patience)
+
+    def rate(self, update: int) -> float:
+        """Return the learning rate of this step, counted from 0."""
+        if self._timed is None:
+            return self._rate
+        return self._rate * self._timed(min(1.0, update / self._n_updates))
+
+    def end_epoch(self, loss: float) -> None:
+        """Take note of an epoch's loss; divide the rate where the schedule says so."""
+        if self._patience.is_exhausted(loss):
+            self._rate /= self._divisor
+            self._patience.forget_failures()
+
+
+class Patience:
+    """Counts epochs in a row that fail to improve the best loss by `tol`."""
+
+    def __init__(self, n_iter_no_change: int, tol: float) -> None:
+        self.best_loss = math.inf
+        self._limit = n_iter_no_change
+        self._tol = tol
+        self._n_failures = 0
+
+    def is_exhausted(self, loss: float) -> bool:
+        """Take note of a loss; say whether too many in a row were no better."""
+        improved = loss < self.best_loss - self._tol
+        self._n_failures = 0 if improved else self._n_failures + 1
+        self.best_loss = min(self.best_loss, loss)
+        return self._n_failures >= self._limit
+
+    def forget_failures(self) -> None:
+        """Begin to count anew; the best loss stays."""
+        self._n_failures = 0
