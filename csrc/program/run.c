@@ -219,8 +219,8 @@ static void run_outer(const struct run *run, const struct rk_stage *stage)
             outer(run, item, panel0, panel0 + 1, k0, k1);
             continue;
         }
-        outer(run, item, panel0, panel0 + 1, k0, columns);
-        outer(run, item, panel0 + 1, panel1, 0, columns);
+        if (k0 > 0) outer(run, item, panel0, panel0 + 1, k0, columns);
+        outer(run, item, panel0 + (k0 > 0), panel1, 0, columns);
         outer(run, item, panel1, panel1 + 1, 0, k1);
     }
 }
