@@ -19,7 +19,7 @@
 #include "program/program.h"
 #include "solvers/solver.h"
 
-enum { RK_MAX_LAYERS = 64 };
+enum { RK_MAX_LAYERS = 64, RK_MAX_THREADS = 512 };
 
 /* ----------------------------------------------------------------- weights */
 
@@ -91,7 +91,8 @@ enum rk_status rk_window_create(struct rk_window **window, const struct rk_weigh
                                 struct rk_error *error);
 void rk_window_free(struct rk_window *window);
 
-/* How to run: threads (< 1: the default) and a poll as in rk_team; poll may be NULL. */
+/* How to run: at most RK_MAX_THREADS threads (< 1: the default), and a poll as in rk_team,
+ * which may be NULL. */
 struct rk_run {
     int n_threads;
     int (*poll)(void *context);

@@ -108,8 +108,9 @@ struct rk_window {
     int scratch_threads;
 };
 
-/* Takes the window for one call; RK_INVALID when another has it. */
-enum rk_status rk_window_enter(struct rk_window *window, struct rk_error *error);
+/* Takes the window for one call; RK_INVALID when another has it, or `run` is out of range. */
+enum rk_status rk_window_enter(struct rk_window *window, const struct rk_run *run,
+                               struct rk_error *error);
 void rk_window_leave(struct rk_window *window);
 /* A window that is training and has been through backward. */
 enum rk_status rk_window_check_gradients(const struct rk_window *window, struct rk_error *error);

@@ -296,7 +296,7 @@ enum rk_status rk_window_forward(struct rk_window *window, struct rk_state *stat
                                  struct rk_window_loss *loss, struct rk_error *error)
 {
     *loss = (struct rk_window_loss){0};
-    enum rk_status status = rk_window_enter(window, error);
+    enum rk_status status = rk_window_enter(window, run, error);
     if (status != RK_OK) return status;
     status = run_forward(window, state, input, run, loss, error);
     rk_window_leave(window);
@@ -334,7 +334,7 @@ enum rk_status rk_window_log_probabilities(void *plain, struct rk_window *window
                                            const int32_t *rows, size_t n_rows,
                                            const struct rk_run *run, struct rk_error *error)
 {
-    enum rk_status status = rk_window_enter(window, error);
+    enum rk_status status = rk_window_enter(window, run, error);
     if (status != RK_OK) return status;
     status = check_rows(window, rows, n_rows, error);
     if (status == RK_OK && n_rows > 0) {
@@ -419,7 +419,7 @@ static void add_outputs_gradient(struct rk_window *window, const char *plain)
 enum rk_status rk_window_backward(struct rk_window *window, const void *outputs_gradient,
                                   const struct rk_run *run, struct rk_error *error)
 {
-    enum rk_status status = rk_window_enter(window, error);
+    enum rk_status status = rk_window_enter(window, run, error);
     if (status != RK_OK) return status;
     if (!window->training || window->phase != RK_WINDOW_FORWARD) {
         status = rk_fail(error, RK_INVALID,

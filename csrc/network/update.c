@@ -46,7 +46,7 @@ enum rk_status rk_network_update(struct rk_weights *weights, struct rk_solver *s
     if (window->weights != weights || n != weights->n_tensors)
         return rk_fail(error, RK_INVALID,
                        "weights, solver and window do not belong to each other");
-    enum rk_status status = rk_window_enter(window, error);
+    enum rk_status status = rk_window_enter(window, run, error);
     if (status != RK_OK) return status;
     status = rk_window_check_gradients(window, error);
     if (status == RK_OK)

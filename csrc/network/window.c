@@ -170,8 +170,12 @@ void rk_window_free(struct rk_window *window)
     rk_free(window);
 }
 
-enum rk_status rk_window_enter(struct rk_window *window, struct rk_error *error)
+enum rk_status rk_window_enter(struct rk_window *window, const struct rk_run *run,
+                               struct rk_error *error)
 {
+    if (run->n_threads > RK_MAX_THREADS)
+        return rk_fail(error, RK_INVALID, "n_threads is %d; it must be at most %d",
+                       run->n_threads, RK_MAX_THREADS);
     if (__atomic_exchange_n(&window->running, true, __ATOMIC_ACQUIRE))
         return rk_fail(error, RK_INVALID,
                        "the window is in use by another call; each thread needs its own");

@@ -3,9 +3,9 @@
 # cython: freethreading_compatible=True
 """The C core's networks as Python classes.
 
-Each method checks its arrays, lets go of the GIL, makes one C call and turns its status into
-an exception. Shape letters: T steps, B rows of a batch, V words, H units of the top layer.
-Plain arrays are C-contiguous and of the model's dtype.
+Each method checks its arrays, lets go of the GIL, makes one C call and turns its status
+into an exception. Shape letters: T steps, B rows of a batch, V words, H units of the top
+layer. Plain arrays are C-contiguous and of the model's dtype.
 """
 
 from cpython.buffer cimport (
@@ -61,7 +61,7 @@ cdef rk.rk_run run_with(Interruption interruption, int n_threads):
     return run
 
 
-cdef int check(rk.rk_status status, const rk.rk_error *error,
+cdef int check(rk.rk_status status, rk.rk_error *error,
                Interruption interruption=None) except -1:
     """Raise what a status other than RK_OK stands for."""
     if status == rk.RK_OK:
@@ -470,22 +470,26 @@ cdef class Window:
         cdef Interruption interruption = Interruption()
         cdef rk.rk_run run = run_with(interruption, n_threads)
         cdef Py_ssize_t n_steps = ids.shape[0], batch = ids.shape[1]
-        if targets is not None:
-            same_shape("targets", targets.shape[0], targets.shape[1], n_steps, batch)
-        if target_weights is not None:
-            same_shape("target_weights", target_weights.shape[0], target_weights.shape[1],
-                       n_steps, batch)
-        if resets is not None:
-            same_shape("resets", resets.shape[0], resets.shape[1], n_steps, batch)
-        if active is not None:
-            same_shape("active", active.shape[0], active.shape[1], n_steps, batch)
         given.n_steps = <size_t>n_steps
         given.batch = <size_t>batch
         given.ids = &ids[0, 0]
-        given.targets = NULL if targets is None else &targets[0, 0]
-        given.target_weights = NULL if target_weights is None else &target_weights[0, 0]
-        given.resets = NULL if resets is None else &resets[0, 0]
-        given.active = NULL if active is None else &active[0, 0]
+        given.targets = NULL
+        given.target_weights = NULL
+        given.resets = NULL
+        given.active = NULL
+        if targets is not None:
+            same_shape("targets", targets.shape[0], targets.shape[1], n_steps, batch)
+            given.targets = &targets[0, 0]
+        if target_weights is not None:
+            same_shape("target_weights", target_weights.shape[0], target_weights.shape[1],
+                       n_steps, batch)
+            given.target_weights = &target_weights[0, 0]
+        if resets is not None:
+            same_shape("resets", resets.shape[0], resets.shape[1], n_steps, batch)
+            given.resets = &resets[0, 0]
+        if active is not None:
+            same_shape("active", active.shape[0], active.shape[1], n_steps, batch)
+            given.active = &active[0, 0]
         given.seed = seed
         given.update = update
         with nogil:
@@ -512,7 +516,8 @@ cdef class Window:
         """(T, B) uint8: 1 where the target was the likeliest word, the first of equals."""
         cdef rk.rk_error error
         array = np.empty(self._shape(), np.uint8)
-        check(rk.rk_window_get_hits(<uint8_t *>write_to(array), self.handle, &error), &error)
+        cdef uint8_t *data = <uint8_t *>write_to(array)
+        check(rk.rk_window_get_hits(data, self.handle, &error), &error)
         return array
 
     def outputs(self):
@@ -539,8 +544,8 @@ cdef class Window:
         array = np.empty((n_rows, self.weights.vocab_size), self.weights.dtype)
         cdef void *data = write_to(array)
         with nogil:
-            status = rk.rk_window_log_probabilities(data, self.handle, &rows[0], n_rows, &run,
-                                                    &error)
+            status = rk.rk_window_log_probabilities(data, self.handle, &rows[0], n_rows,
+                                                    &run, &error)
         check(status, &error, interruption)
         return array
 

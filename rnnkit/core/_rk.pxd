@@ -134,8 +134,9 @@ cdef extern from "network/network.h" nogil:
                                            rk_error *error)
     rk_status rk_window_get_hits(uint8_t *plain, const rk_window *window, rk_error *error)
     rk_status rk_window_get_outputs(void *plain, const rk_window *window, rk_error *error)
-    rk_status rk_window_log_probabilities(void *plain, rk_window *window, const int32_t *rows,
-                                          size_t n_rows, const rk_run *run, rk_error *error)
+    rk_status rk_window_log_probabilities(void *plain, rk_window *window,
+                                          const int32_t *rows, size_t n_rows,
+                                          const rk_run *run, rk_error *error)
     rk_status rk_window_backward(rk_window *window, const void *outputs_gradient,
                                  const rk_run *run, rk_error *error)
     rk_status rk_window_get_gradient(void *plain, const rk_window *window, size_t index,

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A language model in NumPy, float64: what the core's windows are compared with.
+
+Layers are run by the interpreter of graphs (rnnkit.testing.reference); embedding, head
+and loss are written down here, as plainly as they can be. Beside it, a model as both
+sides see it: programs and weights for the core, graphs and arrays for the oracle.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rnnkit.compiler import differentiate, trace, with_resets
+from rnnkit.core import Program, State, Weights, Window
+from rnnkit.testing import reference
+
+
+@dataclass
+class Result:
+    """What one window gives; gradients are in the order of the core's tensors."""
+
+    loss: float
+    log_likelihood: np.ndarray
+    hits: np.ndarray
+    outputs: np.ndarray
+    states: list[list[np.ndarray]]
+    gradients: list[np.ndarray] = field(default_factory=list)
+    initial_state_gradients: list[list[np.ndarray]] = field(default_factory=list)
+
+
+@dataclass
+class Model:
+    """A network for the core and for the oracle, with the same random weights."""
+
+    cell: object
+    vocab_size: int = 17
+    embedding_size: int = 5
+    hidden_size: int = 7
+    num_layers: int = 1
+    tie_weights: bool = False
+    output_bias: bool = True
+    dtype: str = "float64"
+    flags: bool = False
+    seed: int = 0
+    scale: float = 0.5
+
+    def __post_init__(self) -> None:
+        widths = [self.embedding_size] + [self.hidden_size] * self.num_layers
+        self.plain_graphs = [trace(self.cell, e, self.hidden_size) for e in widths[:-1]]
+        self.graphs = [differentiate(self._variant(g)) for g in self.plain_graphs]
+        self.programs = self._programs(self.plain_graphs)
+        self.running = self._programs([self._variant(g) for g in self.plain_graphs])
+        self.training = self._programs(self.graphs)
+        self.weights = Weights(
+            self.vocab_size,
+            self.embedding_size,
+            self.programs,
+            tie_weights=self.tie_weights,
+            dtype=self.dtype,
+            output_bias=self.output_bias,
+        )
+        rng = np.random.default_rng(self.seed)
+        self.values = [
+            rng.normal(0, self.scale, shape).astype(self.dtype)
+            for shape in self.weights.shapes
+        ]
+        for i, value in enumerate(self.values):
+            self.weights.set(i, value)
+
+    def _variant(self, graph):
+        return with_resets(graph) if self.flags else graph
+
+    def _programs(self, graphs):
+        return [Program(graph.to_words(), self.dtype) for graph in graphs]
+
+    def window(self, n_steps, batch_size, *, training=False):
+        programs = self.training if training else self.running
+        return Window(self.weights, programs, n_steps, batch_size, training=training)
+
+    def state(self, batch_size, seed=None):
+        """The cells' initial state, or a random one."""
+        state = State(self.weights, self.programs, batch_size)
+        if seed is not None:
+            rng = np.random.default_rng(seed)
+            for layer, graph in enumerate(self.graphs):
+                for k, spec in enumerate(graph.states):
+                    value = rng.normal(0, 0.5, (batch_size, spec.width))
+                    state.set(layer, k, value.astype(self.dtype))
+        return state
+
+    def state_arrays(self, state):
+        return [
+            [state.get(layer, k) for k in range(len(graph.states))]
+            for layer, graph in enumerate(self.graphs)
+        ]
+
+    def parts(self):
+        """Embedding, parameters by layer, output weight, output bias; float64."""
+        values = [value.astype(np.float64) for value in self.values]
+        layers, at = [], 1
+        for graph in self.graphs:
+            layers.append(values[at : at + len(graph.parameters)])
+            at += len(graph.parameters)
+        output = values[0] if self.tie_weights else values[at]
+        bias = values[-1] if self.output_bias else np.zeros(self.vocab_size)
+        return values[0], layers, output, bias
+
+
+def log_softmax(logits):
+    """Log-probabilities along the last axis."""
+    top = logits.max(axis=-1, keepdims=True)
+    return logits - top - np.log(np.exp(logits - top).sum(axis=-1, keepdims=True))
+
+
+def run(
+    model, ids, states, targets, *, target_weights=None, outputs_gradient=None, **flags
+):
+    """Forward and backward of one window, from states by layer and number."""
+    embedding, layers, output, bias = model.parts()
+    below, runs = embedding[ids], []
+    for graph, parameters, initial in zip(model.graphs, layers, states, strict=True):
+        initial = [np.asarray(s, np.float64) for s in initial]
+        given = reference.Window(graph, parameters, below, initial, **flags)
+        runs.append(reference.forward(given))
+        below = runs[-1].outputs
+
+    log_p = log_softmax(below @ output.T + bias)
+    weight = np.ones(ids.shape) if target_weights is None else target_weights
+    weight = weight.astype(np.float64)
+    scored = np.where(weight > 0, targets, 0)
+    picked = np.take_along_axis(log_p, scored[..., None], axis=-1)[..., 0]
+    total = weight.sum() or 1.0
+    result = Result(
+        loss=-(weight * picked).sum() / total,
+        log_likelihood=np.where(weight > 0, picked, 0),
+        hits=(log_p.argmax(axis=-1) == scored) & (weight > 0),
+        outputs=below,
+        states=[run.states for run in runs],
+    )
+    wanted = np.eye(model.vocab_size)[scored]
+    d_logits = (np.exp(log_p) - wanted) * (weight / total)[..., None]
+    d_below = d_logits @ output
+    if outputs_gradient is not None:
+        d_below = d_below + outputs_gradient
+    by_layer = []
+    for layer_run in reversed(runs):
+        found = reference.backward(layer_run, d_below)
+        d_below = found.x
+        by_layer.insert(0, found)
+    d_embedding = np.zeros_like(embedding)
+    np.add.at(d_embedding, ids, d_below)
+    d_output = np.einsum("tbv,tbh->vh", d_logits, runs[-1].outputs)
+    if model.tie_weights:
+        d_embedding += d_output
+    gradients = [d_embedding]
+    gradients += [g for found in by_layer for g in found.parameters]
+    gradients += [] if model.tie_weights else [d_output]
+    gradients += [d_logits.sum(axis=(0, 1))] if model.output_bias else []
+    result.gradients = gradients
+    result.initial_state_gradients = [found.states for found in by_layer]
+    return result
+
+
+def run_core(
+    model, ids, state, targets, *, n_threads=1, outputs_gradient=None, **given
+):
+    """The same by the core; moves `state` on."""
+    window = model.window(*ids.shape, training=True)
+    loss, _ = window.forward(ids, state, targets=targets, n_threads=n_threads, **given)
+    outputs = window.outputs()
+    window.backward(outputs_gradient=outputs_gradient, n_threads=n_threads)
+    return Result(
+        loss=loss,
+        log_likelihood=window.log_likelihood,
+        hits=window.hits.astype(bool),
+        outputs=outputs,
+        states=model.state_arrays(state),
+        gradients=[window.gradient(i) for i in range(len(model.values))],
+        initial_state_gradients=[
+            [window.initial_state_gradient(layer, k) for k in range(len(graph.states))]
+            for layer, graph in enumerate(model.graphs)
+        ],
+    )
+
+
+def arrays_of(result):
+    """Everything in a result, as a flat list of arrays."""
+    by_layer = [*result.states, *result.initial_state_gradients]
+    return [
+        np.float64(result.loss),
+        result.log_likelihood,
+        result.outputs,
+        *result.gradients,
+        *(array for layer in by_layer for array in layer),
+    ]
+
+
+def bytes_of(result):
+    return [np.asarray(array).tobytes() for array in arrays_of(result)]
