@@ -13,48 +13,63 @@ by every parameter and every initial state. Names are PyTorch's; a recorded resu
 "<what>:<dtype>".
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-VOCAB_SIZE, EMBEDDING_SIZE, N_STEPS, BATCH_SIZE = 7, 5, 4, 3
 CELLS = {
     "rnn": lambda *sizes: nn.RNN(*sizes, nonlinearity="tanh"),
     "relu": lambda *sizes: nn.RNN(*sizes, nonlinearity="relu"),
     "lstm": nn.LSTM,
     "gru": nn.GRU,
 }
-HIDDEN_SIZE = {1: 17, 2: 5}  # by the number of layers; a panel has 16 floats, 8 doubles
 
 
-def network(cell: str, num_layers: int) -> nn.ModuleDict:
+@dataclass(frozen=True)
+class Sizes:
+    """How large a model and its window are."""
+
+    num_layers: int
+    hidden_size: int
+    embedding_size: int = 5
+    vocab_size: int = 7
+    n_steps: int = 4
+    batch_size: int = 3
+
+
+# A panel has 16 floats or 8 doubles: neither width is a multiple of it.
+RECORDED = (Sizes(num_layers=1, hidden_size=17), Sizes(num_layers=2, hidden_size=5))
+
+
+def network(cell: str, sizes: Sizes) -> nn.ModuleDict:
     """The whole model: embedding, recurrent layers, output layer."""
-    hidden_size = HIDDEN_SIZE[num_layers]
+    e, h = sizes.embedding_size, sizes.hidden_size
     return nn.ModuleDict(
         {
-            "embedding": nn.Embedding(VOCAB_SIZE, EMBEDDING_SIZE),
-            "rnn": CELLS[cell](EMBEDDING_SIZE, hidden_size, num_layers),
-            "output": nn.Linear(hidden_size, VOCAB_SIZE),
+            "embedding": nn.Embedding(sizes.vocab_size, e),
+            "rnn": CELLS[cell](e, h, sizes.num_layers),
+            "output": nn.Linear(h, sizes.vocab_size),
         }
     )
 
 
-def inputs(cell: str, num_layers: int, model: nn.ModuleDict) -> dict[str, np.ndarray]:
+def inputs(cell: str, sizes: Sizes, model: nn.ModuleDict) -> dict[str, np.ndarray]:
     """Weights, one window and its initial states, all exact in float32."""
-    rng = np.random.default_rng([num_layers, *cell.encode()])
-    window = (N_STEPS, BATCH_SIZE)
-    hidden_size = HIDDEN_SIZE[num_layers]
-    normal = {name: p.shape for name, p in model.named_parameters()}
-    for state in ("h", "c") if cell == "lstm" else ("h",):
-        normal[f"{state}0"] = torch.Size((num_layers, BATCH_SIZE, hidden_size))
-    normal["outputs_gradient"] = torch.Size((*window, hidden_size))
+    rng = np.random.default_rng([sizes.num_layers, *cell.encode()])
+    window = (sizes.n_steps, sizes.batch_size)
+    state = (sizes.num_layers, sizes.batch_size, sizes.hidden_size)
+    normal = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    normal |= {f"{name}0": state for name in ("hc" if cell == "lstm" else "h")}
+    normal["outputs_gradient"] = (*window, sizes.hidden_size)
+    deviation = 1 / np.sqrt(3 * sizes.hidden_size)  # that of PyTorch's first weights
     return {
-        "ids": rng.integers(VOCAB_SIZE, size=window, dtype=np.int32),
-        "targets": rng.integers(VOCAB_SIZE, size=window, dtype=np.int32),
+        "ids": rng.integers(sizes.vocab_size, size=window, dtype=np.int32),
+        "targets": rng.integers(sizes.vocab_size, size=window, dtype=np.int32),
         **{
-            name: rng.normal(0, 0.5, shape).astype(np.float32)
+            name: rng.normal(0, deviation, shape).astype(np.float32)
             for name, shape in normal.items()
         },
     }
@@ -88,19 +103,25 @@ def results(
     return {name: tensor.detach().numpy() for name, tensor in found.items()}
 
 
+def record(cell: str, sizes: Sizes) -> dict[str, np.ndarray]:
+    """Inputs and results, in both types, under the names of the files."""
+    model = network(cell, sizes)
+    given = inputs(cell, sizes, model)
+    recorded = dict(given)
+    for dtype in ("float64", "float32"):
+        found = results(model, given, getattr(torch, dtype))
+        recorded |= {f"{name}:{dtype}": array for name, array in found.items()}
+    return recorded
+
+
 def main() -> None:
     folder = Path(__file__).parent / "data"
     folder.mkdir(exist_ok=True)
     torch.set_num_threads(1)
     for cell in CELLS:
-        for num_layers in HIDDEN_SIZE:
-            model = network(cell, num_layers)
-            given = inputs(cell, num_layers, model)
-            recorded = dict(given)
-            for dtype in ("float64", "float32"):
-                found = results(model, given, getattr(torch, dtype))
-                recorded |= {f"{name}:{dtype}": array for name, array in found.items()}
-            np.savez_compressed(folder / f"torch_{cell}_{num_layers}.npz", **recorded)
+        for sizes in RECORDED:
+            path = folder / f"torch_{cell}_{sizes.num_layers}.npz"
+            np.savez_compressed(path, **record(cell, sizes))
 
 
 if __name__ == "__main__":

@@ -5,11 +5,15 @@ import pytest
 from rnnkit.cli.ngram import WittenBell
 from rnnkit.datasets import load_python_topics
 
+STREAM = np.array(
+    [0, 1, 2, 1, 3]
+)  # an end token, then four others of a vocabulary of 5
+
 
 @pytest.mark.parametrize(("n", "vocab_size"), [(2, 1), (4, 3), (65, 17), (300, 65)])
 def test_probabilities_sum_to_one_after_every_context(n: int, vocab_size: int) -> None:
     stream = np.random.default_rng(n).integers(vocab_size, size=n)
-    model = WittenBell(stream, vocab_size)
+    model = WittenBell(stream[:-1], stream[1:], vocab_size)
     tokens = np.arange(vocab_size)
     for context in range(vocab_size):
         total = model.bigram(np.full(vocab_size, context), tokens).sum()
@@ -19,8 +23,8 @@ def test_probabilities_sum_to_one_after_every_context(n: int, vocab_size: int) -
 
 
 def test_values_by_hand() -> None:
-    # Tokens a b a c after an end token: 0 1 2 1 3, V = 5. Unigram: 4 tokens, 3 kinds.
-    model = WittenBell(np.array([0, 1, 2, 1, 3]), 5)
+    # Four tokens of three kinds.
+    model = WittenBell(STREAM[:-1], STREAM[1:], 5)
     assert model.unigram[1] == pytest.approx((2 + 3 / 5) / 7)
     assert model.unigram[4] == pytest.approx((3 / 5) / 7)
     # After 1: 2 and 3 once each; n = 2, t = 2. After 3 and 4 nothing was seen.
@@ -32,7 +36,7 @@ def test_values_by_hand() -> None:
 
 
 def test_perplexity_is_the_exponential_of_the_mean_negative_log_probability() -> None:
-    model = WittenBell(np.array([0, 1, 2, 1, 3]), 5)
+    model = WittenBell(STREAM[:-1], STREAM[1:], 5)
     stream = np.array([0, 1, 4])
     p = [
         float(model.bigram(stream[i : i + 1], stream[i + 1 : i + 2])[0]) for i in (0, 1)

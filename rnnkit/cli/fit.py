@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``rnnkit fit``: train a model on files. Its options are the estimator's parameters."""
+
+import argparse
+import contextlib
+import sys
+from typing import Any
+
+from rnnkit.cli.options import assignment, paths_of, value_of
+from rnnkit.cli.parameters import Parameter, estimator_parameters
+
+# Parameters that a command cannot offer, or sets by itself.
+NOT_OFFERED = ("input", "vocabulary", "warm_start")
+
+
+def add_commands(commands: Any) -> None:
+    """Add the command to a parser."""
+    text = "train a model on files of text"
+    parser = commands.add_parser("fit", help=text, description=text.capitalize() + ".")
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="texts; .gz is unpacked"
+    )
+    parser.add_argument("--valid", metavar="FILE", help="text to watch while training")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="MODEL", help="the file to write"
+    )
+    for part in ("cell", "tokenizer"):
+        parser.add_argument(
+            f"--{part}-param",
+            type=assignment,
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help=f"a parameter of the {part}; may stand several times",
+        )
+    group = parser.add_argument_group("parameters of the model and of its training")
+    for parameter in offered_parameters():
+        _add_option(group, parameter)
+
+
+def offered_parameters() -> list[Parameter]:
+    """Parameters of the estimator that are options of the command."""
+    return [p for p in estimator_parameters() if p.name not in NOT_OFFERED]
+
+
+def _add_option(group: Any, parameter: Parameter) -> None:
+    default = 1 if parameter.name == "verbose" else parameter.default
+    settings: dict[str, Any] = {"default": argparse.SUPPRESS}
+    settings["help"] = f"{parameter.help} (default: {default})".replace("%", "%%")
+    if parameter.is_switch:
+        settings["action"] = argparse.BooleanOptionalAction
+    else:
+        settings |= {"type": value_of, "metavar": "VALUE"}
+    group.add_argument("--" + parameter.name.replace("_", "-"), **settings)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train, with the progress on standard error, and save."""
+    from rnnkit import RNNLanguageModel, plugins
+
+    chosen = {
+        p.name: getattr(arguments, p.name)
+        for p in offered_parameters()
+        if p.name in arguments
+    }
+    chosen = {"verbose": 1, **chosen}
+    if arguments.cell_param:
+        cell = plugins.make_cell(chosen.get("cell", "lstm"))
+        chosen["cell"] = cell.set_params(**dict(arguments.cell_param))
+    if arguments.tokenizer_param:
+        tokenizer = plugins.make_tokenizer(chosen.get("tokenizer", "word"))
+        chosen["tokenizer"] = tokenizer.set_params(**dict(arguments.tokenizer_param))
+    model = RNNLanguageModel(input="filename", **chosen)
+    validation = None if arguments.valid is None else paths_of([arguments.valid])
+    with contextlib.redirect_stdout(sys.stderr):
+        model.fit(paths_of(arguments.files), X_val=validation)
+    model.save(arguments.output)

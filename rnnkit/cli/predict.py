@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Commands that use a model: score, next, generate, info. They need no scikit-learn."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rnnkit.cli.options import add_json, paths_of, print_json, print_table
+from rnnkit.errors import InputError
+
+if TYPE_CHECKING:
+    from rnnkit.runtime import Evaluation, LanguageModel
+
+
+def add_commands(commands: Any) -> None:
+    """Add the four commands to a parser."""
+    score = _command(commands, "score", run_score, "how well a model predicts texts")
+    score.add_argument(
+        "files", nargs="+", metavar="FILE", help="texts; .gz is unpacked"
+    )
+    score.add_argument(
+        "--carry-state",
+        action=argparse.BooleanOptionalAction,
+        help="read the documents as one running text (default: as in training)",
+    )
+    following = _command(commands, "next", run_next, "the likeliest next tokens")
+    following.add_argument("text", nargs="?", default="", help="what stands before")
+    following.add_argument("-k", type=int, default=5, help="how many (default: 5)")
+    generate = _command(commands, "generate", run_generate, "write on from a text")
+    generate.add_argument("text", nargs="?", default="", help="what stands before")
+    for name, kind, text in (
+        ("max-new-tokens", int, "stop after so many (default: 50)"),
+        ("temperature", float, "below 1 safer, above 1 bolder (default: 1)"),
+        ("top-k", int, "draw from this many likeliest tokens only"),
+        ("top-p", float, "draw from the fewest tokens of this probability"),
+        ("random-state", int, "seed of the draws"),
+    ):
+        generate.add_argument(
+            f"--{name}", type=kind, default=argparse.SUPPRESS, help=text
+        )
+    _command(commands, "info", run_info, "what a model file holds")
+
+
+def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + "."
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("model", metavar="MODEL", help="a file that `rnnkit fit` wrote")
+    add_json(parser)
+    if name != "info":
+        parser.add_argument(
+            "--n-threads", type=int, help="threads (default: all cores)"
+        )
+    return parser
+
+
+def load(arguments: argparse.Namespace) -> "LanguageModel":
+    """The model that a command asks for."""
+    from rnnkit import runtime
+
+    model = runtime.load(arguments.model)
+    n_threads = getattr(arguments, "n_threads", None)
+    return model.with_options(input="filename", n_threads=n_threads)
+
+
+def run_score(arguments: argparse.Namespace) -> None:
+    """``rnnkit score MODEL FILE...``"""
+    model = load(arguments)
+    if arguments.carry_state is not None:
+        model = model.with_options(carry_state=arguments.carry_state)
+    report = model.evaluate(paths_of(arguments.files))
+    if arguments.json:
+        print_json(report_of(report))
+    else:
+        print_report(report)
+
+
+def report_of(report: "Evaluation") -> dict[str, float | int | None]:
+    """A report of quality by name; logarithms are natural but for bits."""
+    return {
+        "log_likelihood_per_token": report.score,
+        "perplexity": report.perplexity,
+        "accuracy": report.accuracy,
+        "bits_per_character": report.bits_per_character,
+        "n_tokens": report.n_tokens,
+        "n_unknown_tokens": report.n_unknown,
+        "n_documents": report.n_documents,
+    }
+
+
+def print_report(report: "Evaluation") -> None:
+    """A report of quality for a person."""
+    bits = report.bits_per_character
+    rows = {
+        "log-likelihood": f"{report.score:.4f} nats per token",
+        "perplexity": f"{report.perplexity:.2f}",
+        "accuracy": f"{report.accuracy:.4f}",
+        "bits per character": "-" if bits is None else f"{bits:.4f}",
+        "tokens": f"{report.n_tokens:,}, ends of documents included",
+        "unknown tokens": f"{report.n_unknown:,}",
+        "documents": f"{report.n_documents:,}",
+    }
+    print_table(rows)
+
+
+def prompt_of(model: "LanguageModel", text: str) -> Any:
+    """A prompt: text, or ids for a model of ids; - is all of standard input."""
+    if text == "-":
+        text = sys.stdin.read().removesuffix("\n")
+    if model.encoder.tokenizer is not None:
+        return text
+    try:
+        return [int(word) for word in text.split()]
+    except ValueError:
+        raise InputError(
+            f"this model has no tokenizer: give ids, as in '3 1 2', not {text!r}"
+        ) from None
+
+
+def shown(token: Any) -> str:
+    """A token on one line."""
+    text = str(token)
+    return text if text.isprintable() and text.strip() == text else repr(text)
+
+
+def run_next(arguments: argparse.Namespace) -> None:
+    """``rnnkit next MODEL TEXT``"""
+    model = load(arguments)
+    (found,) = model.predict_next([prompt_of(model, arguments.text)], k=arguments.k)
+    if arguments.json:
+        print_json([{"token": token, "probability": float(p)} for token, p in found])
+        return
+    for token, probability in found:
+        print(f"{probability:.4f}  {shown(token)}")
+
+
+def run_generate(arguments: argparse.Namespace) -> None:
+    """``rnnkit generate MODEL TEXT``: prints what follows the text."""
+    model = load(arguments)
+    names = ("max_new_tokens", "temperature", "top_k", "top_p", "random_state")
+    options = {name: getattr(arguments, name) for name in names if name in arguments}
+    (written,) = model.generate([prompt_of(model, arguments.text)], **options)
+    if not isinstance(written, str):
+        written = " ".join(str(token) for token in written)
+    if arguments.json:
+        print_json({"text": written})
+    else:
+        print(written)
+
+
+def run_info(arguments: argparse.Namespace) -> None:
+    """``rnnkit info MODEL``"""
+    model = load(arguments)
+    answer = model.describe()
+    if arguments.json:
+        print_json(answer)
+    else:
+        print_table({name: str(value) for name, value in answer.items()})
