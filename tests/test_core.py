@@ -497,10 +497,10 @@ def test_bad_shapes_of_networks_are_value_errors():
         model.weights.set(0, np.zeros((17, 5), complex))
 
 
-def test_sizes_beyond_any_memory_are_memory_errors():
-    model = Model(RNN())
-    with pytest.raises(MemoryError):
-        Window(model.weights, model.programs, 2**31 - 1, 1)
+def test_sizes_beyond_any_address_are_memory_errors():
+    graph = trace(RNN(), 2**20, 1)
+    with pytest.raises(MemoryError, match="no memory for weights of"):
+        Weights(2**31 - 1, 2**20, [Program(graph.to_words(), "float32")])
 
 
 def test_words_that_are_no_graph_are_a_value_error():

@@ -10,7 +10,7 @@ from rnnkit.cells.rnn import RNN
 from rnnkit.testing import relative_error
 
 # A group of the vocabulary has 256 words at least and there are 8 at most; a panel has
-# 16 floats or 8 doubles: one group, several, all of them; full and partly filled panels.
+# 16 floats or 8 doubles: one group, several, all of them; full and partly full panels.
 VOCABULARIES = [1, 3, 16, 17, 65, 512, 513, 771, 2048, 2100]
 
 

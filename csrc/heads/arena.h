@@ -11,8 +11,8 @@
 
 struct rk_arena {
     char *base;     /* 64-byte aligned; NULL: only measure */
-    size_t n_bytes; /* taken so far                        */
-    bool overflow;  /* the plan does not fit into size_t   */
+    size_t n_bytes; /* taken so far */
+    bool overflow;  /* the plan does not fit into size_t */
 };
 
 /* count * size bytes, 64-byte aligned; NULL while measuring. */

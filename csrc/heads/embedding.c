@@ -11,20 +11,23 @@ static size_t row_offset(const struct rk_embedding *embedding, int32_t id)
 {
     enum rk_dtype dtype = embedding->kernels->dtype;
     size_t lanes = rk_lanes(dtype), row = (size_t)id;
-    if (!embedding->tied) return row * rk_panels(dtype, embedding->width) * RK_PANEL;
+    if (!embedding->tied)
+        return row * rk_panels(dtype, embedding->width) * RK_PANEL;
     return row / lanes * embedding->width * RK_PANEL + row % lanes * rk_real_size(dtype);
 }
 
 /* True units of a panel. */
 static size_t panel_units(const struct rk_embedding *embedding, size_t panel)
 {
-    size_t lanes = rk_lanes(embedding->kernels->dtype), left = embedding->width - panel * lanes;
+    size_t lanes = rk_lanes(embedding->kernels->dtype),
+           left = embedding->width - panel * lanes;
     return left < lanes ? left : lanes;
 }
 
 /* Between a panel, whose elements are neighbours, and a tied table, whose elements stand
  * 64 bytes apart. */
-static void gather_strided(enum rk_dtype dtype, char *panel, const char *element, size_t units)
+static void gather_strided(enum rk_dtype dtype, char *panel, const char *element,
+                           size_t units)
 {
     memset(panel, 0, RK_PANEL);
     for (size_t i = 0; i < units; i++, element += RK_PANEL)
@@ -38,8 +41,8 @@ static void add_strided(enum rk_dtype dtype, char *element, const char *panel, s
                     rk_real_get(dtype, element, 0) + rk_real_get(dtype, panel, i));
 }
 
-void rk_embedding_gather(const struct rk_embedding *embedding, struct rk_rows out, size_t batch,
-                         const int32_t *ids, size_t row0, size_t row1)
+void rk_embedding_gather(const struct rk_embedding *embedding, struct rk_rows out,
+                         size_t batch, const int32_t *ids, size_t row0, size_t row1)
 {
     enum rk_dtype dtype = embedding->kernels->dtype;
     size_t panels = rk_panels(dtype, embedding->width);
@@ -57,14 +60,15 @@ void rk_embedding_gather(const struct rk_embedding *embedding, struct rk_rows ou
 }
 
 void rk_embedding_scatter(const struct rk_embedding *embedding, char *gradient,
-                          struct rk_rows delta, size_t batch, const int32_t *ids, size_t n_rows,
-                          size_t panel0, size_t panel1)
+                          struct rk_rows delta, size_t batch, const int32_t *ids,
+                          size_t n_rows, size_t panel0, size_t panel1)
 {
     const struct rk_kernels *kernels = embedding->kernels;
     enum rk_dtype dtype = kernels->dtype;
     for (size_t r = 0; r < n_rows; r++) {
         char *row = gradient + row_offset(embedding, ids[r]);
-        const char *from = delta.base + r / batch * delta.step_stride + r % batch * RK_PANEL;
+        const char *from =
+            delta.base + r / batch * delta.step_stride + r % batch * RK_PANEL;
         for (size_t p = panel0; p < panel1; p++) {
             const char *panel = from + p * delta.panel_stride;
             if (embedding->tied) {

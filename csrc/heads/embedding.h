@@ -18,13 +18,13 @@ struct rk_embedding {
 };
 
 /* out[r] = table[ids[r]] for rows [row0, row1) of the list. */
-void rk_embedding_gather(const struct rk_embedding *embedding, struct rk_rows out, size_t batch,
-                         const int32_t *ids, size_t row0, size_t row1);
+void rk_embedding_gather(const struct rk_embedding *embedding, struct rk_rows out,
+                         size_t batch, const int32_t *ids, size_t row0, size_t row1);
 
-/* gradient[ids[r]] += delta[r] for all rows of the list in order, panels [panel0, panel1) of
- * the width: threads own panels. */
+/* gradient[ids[r]] += delta[r] for all rows of the list in order, panels [panel0, panel1)
+ * of the width: threads own panels. */
 void rk_embedding_scatter(const struct rk_embedding *embedding, char *gradient,
-                          struct rk_rows delta, size_t batch, const int32_t *ids, size_t n_rows,
-                          size_t panel0, size_t panel1);
+                          struct rk_rows delta, size_t batch, const int32_t *ids,
+                          size_t n_rows, size_t panel0, size_t panel1);
 
 #endif

@@ -8,8 +8,8 @@
 
 enum {
     MAX_GROUPS = 8,
-    GROUP_UNITS = 256,  /* a group has at least so many words, where there are more        */
-    PIECE_PANELS = 16,  /* of a weight that are transposed at a time: a piece stays in L2  */
+    GROUP_UNITS = 256, /* a group has at least so many words, where there are more */
+    PIECE_PANELS = 16, /* of a weight that are transposed at a time: a piece stays in L2 */
 };
 
 /* One chunk of rows on its way through the head. */
@@ -19,7 +19,7 @@ struct chunk {
     const int32_t *rows;
     size_t n;
     size_t stride; /* from panel to panel of hidden, logits and partial */
-    size_t first;  /* index of its first row in the task                */
+    size_t first;  /* index of its first row in the task */
     size_t vocab_panels, width_panels, n_groups;
 };
 
@@ -45,7 +45,8 @@ void rk_softmax_plan(struct rk_softmax *head, struct rk_arena *arena, size_t n_r
     head->sum = rk_arena_take(arena, 1, row_bytes);
     head->log_sum = rk_arena_take(arena, 1, row_bytes);
     head->target_logit = rk_arena_take(arena, 1, row_bytes);
-    if (!training) return;
+    if (!training)
+        return;
     head->factor = rk_arena_take(arena, 1, row_bytes);
     head->partial = rk_arena_take(arena, groups * rows, width_bytes);
 }
@@ -71,13 +72,15 @@ struct share {
     struct rk_team *team;
     int thread;
     int n_cells, n_columns;
-    struct part cells[3];   /* groups x rows                          */
+    struct part cells[3];   /* groups x rows */
     struct part columns[3]; /* panels of the vocabulary x columns of W */
     size_t row0, row1;
 };
 
-/* The share of one thread in a grid of n_i x n_j cells taken i by i: at most three parts. */
-static int share_grid(size_t n_i, size_t n_j, const struct share *share, struct part parts[3])
+/* The share of one thread in a grid of n_i x n_j cells taken i by i: at most three parts.
+ */
+static int share_grid(size_t n_i, size_t n_j, const struct share *share,
+                      struct part parts[3])
 {
     size_t cell, end;
     rk_share(n_i * n_j, share->team->n_threads, share->thread, &cell, &end);
@@ -85,7 +88,8 @@ static int share_grid(size_t n_i, size_t n_j, const struct share *share, struct 
     while (cell < end) {
         size_t i = cell / n_j, j = cell % n_j, whole = j ? 0 : (end - cell) / n_j;
         size_t j1 = end - cell < n_j - j ? j + (end - cell) : n_j;
-        parts[n] = whole ? (struct part){i, i + whole, 0, n_j} : (struct part){i, i + 1, j, j1};
+        parts[n] =
+            whole ? (struct part){i, i + whole, 0, n_j} : (struct part){i, i + 1, j, j1};
         cell += whole ? whole * n_j : j1 - j;
         n++;
     }
@@ -95,7 +99,8 @@ static int share_grid(size_t n_i, size_t n_j, const struct share *share, struct 
 static struct share share_chunk(const struct chunk *c, struct rk_team *team, int thread)
 {
     struct share share = {.team = team, .thread = thread};
-    if (rk_team_poll(team, thread)) return share;
+    if (rk_team_poll(team, thread))
+        return share;
     share.n_cells = share_grid(c->n_groups, c->n, &share, share.cells);
     share.n_columns = share_grid(c->vocab_panels, c->head->width, &share, share.columns);
     rk_share(c->n, team->n_threads, thread, &share.row0, &share.row1);
@@ -117,7 +122,8 @@ static void for_cells(cell_fn phase, const struct chunk *c, const struct share *
 }
 
 /* The panels and the number of words of a group. */
-static size_t group_units(const struct chunk *c, size_t group, size_t *panel0, size_t *panel1)
+static size_t group_units(const struct chunk *c, size_t group, size_t *panel0,
+                          size_t *panel1)
 {
     size_t lanes = c->head->kernels->lanes;
     rk_share(c->vocab_panels, (int)c->n_groups, (int)group, panel0, panel1);
@@ -140,7 +146,8 @@ static size_t logit_offset(const struct chunk *c, size_t word, size_t row)
 
 static double logit(const struct chunk *c, size_t word, size_t row)
 {
-    return rk_real_get(c->head->kernels->dtype, c->head->logits + logit_offset(c, word, row), 0);
+    return rk_real_get(c->head->kernels->dtype,
+                       c->head->logits + logit_offset(c, word, row), 0);
 }
 
 /* -------------------------------------------------------------------- phases */
@@ -153,8 +160,8 @@ static void gather_hidden(const struct chunk *c, size_t row0, size_t row1)
         const char *src = from->base + row / c->task->batch * from->step_stride +
                           row % c->task->batch * RK_PANEL;
         for (size_t p = 0; p < c->width_panels; p++)
-            memcpy(c->head->hidden + p * c->stride + r * RK_PANEL, src + p * from->panel_stride,
-                   RK_PANEL);
+            memcpy(c->head->hidden + p * c->stride + r * RK_PANEL,
+                   src + p * from->panel_stride, RK_PANEL);
     }
 }
 
@@ -169,31 +176,33 @@ static void group_logits(const struct chunk *c, size_t group, size_t row0, size_
                            .weight = head->weight,
                            .weight_stride = head->width * RK_PANEL,
                            .k = head->width};
-    rk_product(head->kernels, logits, c->n, row0, row1, panel0, panel1, head->bias, false, &term,
-               1);
+    rk_product(head->kernels, logits, c->n, row0, row1, panel0, panel1, head->bias, false,
+               &term, 1);
     head->kernels->softmax->max(group_row(c, head->group_max, group, row0),
-                                head->logits + panel0 * c->stride + row0 * RK_PANEL, c->stride,
-                                units, row1 - row0);
+                                head->logits + panel0 * c->stride + row0 * RK_PANEL,
+                                c->stride, units, row1 - row0);
 }
 
 /* Whether no word has a larger logit and no earlier one an equal one. False on NaN. */
-static bool is_likeliest(const struct chunk *c, size_t group, size_t first_word, size_t word,
-                         size_t row)
+static bool is_likeliest(const struct chunk *c, size_t group, size_t first_word,
+                         size_t word, size_t row)
 {
     enum rk_dtype dtype = c->head->kernels->dtype;
     double value = logit(c, word, row);
     for (size_t g = 0; g < c->n_groups; g++) {
         double max = rk_real_get(dtype, group_row(c, c->head->group_max, g, row), 0);
-        if (!(g < group ? value > max : value >= max)) return false;
+        if (!(g < group ? value > max : value >= max))
+            return false;
     }
     for (size_t other = first_word; other < word; other++)
-        if (logit(c, other, row) == value) return false;
+        if (logit(c, other, row) == value)
+            return false;
     return true;
 }
 
 /* Keeps what is wanted of the targets' logits, then makes exponentials of all. */
-static void group_exponentials(const struct chunk *c, size_t group, size_t row0, size_t row1,
-                               const struct share *share)
+static void group_exponentials(const struct chunk *c, size_t group, size_t row0,
+                               size_t row1, const struct share *share)
 {
     (void)share;
     const struct rk_softmax *head = c->head;
@@ -203,15 +212,16 @@ static void group_exponentials(const struct chunk *c, size_t group, size_t row0,
     size_t first_word = panel0 * kernels->lanes;
     for (size_t r = row0; task->targets && r < row1; r++) {
         size_t word = (size_t)task->targets[c->rows[r]];
-        if (word < first_word || word >= first_word + units) continue;
+        if (word < first_word || word >= first_word + units)
+            continue;
         kernels->fill(head->target_logit + r * RK_PANEL, logit(c, word, r), kernels->lanes);
         task->hits[c->rows[r]] = is_likeliest(c, group, first_word, word, r);
     }
     char *logits = head->logits + panel0 * c->stride + row0 * RK_PANEL;
     kernels->softmax->exp_sum(group_row(c, head->group_sum, group, row0),
-                              task->weight_gradient ? logits : NULL, logits, c->stride, units,
-                              row1 - row0, group_row(c, head->group_max, 0, row0), c->stride,
-                              c->n_groups);
+                              task->weight_gradient ? logits : NULL, logits, c->stride,
+                              units, row1 - row0, group_row(c, head->group_max, 0, row0),
+                              c->stride, c->n_groups);
 }
 
 /* Maximum, sum of exponentials and its logarithm of each row, from the groups' in order. */
@@ -224,8 +234,10 @@ static void join_groups(const struct chunk *c, size_t row0, size_t row1)
     memcpy(max, group_row(c, head->group_max, 0, row0), (row1 - row0) * RK_PANEL);
     memcpy(sum, group_row(c, head->group_sum, 0, row0), (row1 - row0) * RK_PANEL);
     for (size_t g = 1; g < c->n_groups; g++) {
-        kernels->vector[RK_OP_max](max, max, group_row(c, head->group_max, g, row0), NULL, n);
-        kernels->vector[RK_OP_add](sum, sum, group_row(c, head->group_sum, g, row0), NULL, n);
+        kernels->vector[RK_OP_max](max, max, group_row(c, head->group_max, g, row0), NULL,
+                                   n);
+        kernels->vector[RK_OP_add](sum, sum, group_row(c, head->group_sum, g, row0), NULL,
+                                   n);
     }
     kernels->vector[RK_OP_log](head->log_sum + offset, sum, NULL, NULL, n);
 }
@@ -260,9 +272,9 @@ static void predict_rows(const struct chunk *c, size_t row0, size_t row1)
                    head->logits + row0 * RK_PANEL, c->stride, row1 - row0, head->vocab);
 }
 
-/* d loss / d logits of a row is factor * (exponentials - sum at the target): the subtraction
- * is done here, the factor goes into `hidden` for dW and later into dh, which are smaller
- * than the logits. */
+/* d loss / d logits of a row is factor * (exponentials - sum at the target): the
+ * subtraction is done here, the factor goes into `hidden` for dW and later into dh, which
+ * are smaller than the logits. */
 static void differentiate_rows(const struct chunk *c, size_t row0, size_t row1)
 {
     const struct rk_softmax *head = c->head;
@@ -275,7 +287,8 @@ static void differentiate_rows(const struct chunk *c, size_t row0, size_t row1)
         double weight = task->weights ? (double)task->weights[row] : 1.0;
         kernels->fill(head->factor + r * RK_PANEL, weight / task->weight_sum / sum,
                       kernels->lanes);
-        rk_real_set(dtype, head->logits + logit_offset(c, word, r), 0, logit(c, word, r) - sum);
+        rk_real_set(dtype, head->logits + logit_offset(c, word, r), 0,
+                    logit(c, word, r) - sum);
     }
     for (size_t p = 0; p < c->width_panels; p++) {
         char *hidden = head->hidden + p * c->stride + row0 * RK_PANEL;
@@ -296,23 +309,25 @@ static void weight_gradients(const struct chunk *c, const struct part *part,
     struct rk_rows factor = {.base = head->factor, .panel_stride = c->stride};
     for (size_t p = part->i0; p < part->i1; p += PIECE_PANELS) {
         size_t end = part->i1 - p < PIECE_PANELS ? part->i1 : p + PIECE_PANELS;
-        if (rk_team_poll(share->team, share->thread)) return;
-        rk_outer(head->kernels, task->weight_gradient, head->width * RK_PANEL, delta, hidden,
-                 c->n, 0, c->n, p, end, part->j0, part->j1);
+        if (rk_team_poll(share->team, share->thread))
+            return;
+        rk_outer(head->kernels, task->weight_gradient, head->width * RK_PANEL, delta,
+                 hidden, c->n, 0, c->n, p, end, part->j0, part->j1);
         if (task->bias_gradient && part->j0 == 0)
-            rk_outer(head->kernels, task->bias_gradient, RK_PANEL, delta, factor, c->n, 0, c->n,
-                     p, end, 0, 1);
+            rk_outer(head->kernels, task->bias_gradient, RK_PANEL, delta, factor, c->n, 0,
+                     c->n, p, end, 0, 1);
     }
 }
 
 /* partial = W^T dlogits over the words of one group. The weight is transposed piece by
  * piece as it is needed, so that no transposed copy of the whole is kept. */
-static void group_hidden_gradient(const struct chunk *c, size_t group, size_t row0, size_t row1,
-                                  const struct share *share)
+static void group_hidden_gradient(const struct chunk *c, size_t group, size_t row0,
+                                  size_t row1, const struct share *share)
 {
     const struct rk_softmax *head = c->head;
     const struct rk_kernels *kernels = head->kernels;
-    char *piece = c->task->thread_scratch + (size_t)share->thread * rk_softmax_scratch(head);
+    char *piece =
+        c->task->thread_scratch + (size_t)share->thread * rk_softmax_scratch(head);
     size_t panel0, panel1, left = group_units(c, group, &panel0, &panel1);
     struct rk_rows partial = {
         .base = head->partial + group * c->width_panels * c->stride,
@@ -326,11 +341,12 @@ static void group_hidden_gradient(const struct chunk *c, size_t group, size_t ro
             .weight_stride = k * RK_PANEL,
             .k = k,
         };
-        if (rk_team_poll(share->team, share->thread)) return;
+        if (rk_team_poll(share->team, share->thread))
+            return;
         rk_transpose(kernels->dtype, piece, head->weight + p * head->width * RK_PANEL, 1, k,
                      head->width, 0, c->width_panels);
-        rk_product(kernels, partial, c->n, row0, row1, 0, c->width_panels, NULL, p > panel0, &term,
-                   1);
+        rk_product(kernels, partial, c->n, row0, row1, 0, c->width_panels, NULL, p > panel0,
+                   &term, 1);
         left -= k;
     }
 }
@@ -344,12 +360,13 @@ static void join_hidden_gradient(const struct chunk *c, size_t row0, size_t row1
     for (size_t p = 0; p < c->width_panels; p++) {
         char *sum = head->partial + p * c->stride + row0 * RK_PANEL;
         for (size_t g = 1; g < c->n_groups; g++)
-            kernels->vector[RK_OP_add](sum, sum, sum + g * c->width_panels * c->stride, NULL, n);
+            kernels->vector[RK_OP_add](sum, sum, sum + g * c->width_panels * c->stride,
+                                       NULL, n);
         kernels->vector[RK_OP_mul](sum, sum, head->factor + row0 * RK_PANEL, NULL, n);
         for (size_t r = row0; r < row1; r++) {
             size_t row = (size_t)c->rows[r];
-            memcpy(to->base + row / c->task->batch * to->step_stride + p * to->panel_stride +
-                       row % c->task->batch * RK_PANEL,
+            memcpy(to->base + row / c->task->batch * to->step_stride +
+                       p * to->panel_stride + row % c->task->batch * RK_PANEL,
                    sum + (r - row0) * RK_PANEL, RK_PANEL);
         }
     }
@@ -368,8 +385,10 @@ static void forward_chunk(const struct chunk *c, const struct share *share)
     for_cells(group_exponentials, c, share);
     rk_team_wait(share->team);
     join_groups(c, share->row0, share->row1);
-    if (c->task->targets) score_rows(c, share->row0, share->row1);
-    if (c->task->log_probabilities) predict_rows(c, share->row0, share->row1);
+    if (c->task->targets)
+        score_rows(c, share->row0, share->row1);
+    if (c->task->log_probabilities)
+        predict_rows(c, share->row0, share->row1);
 }
 
 static void backward_chunk(const struct chunk *c, const struct share *share)
@@ -388,7 +407,8 @@ void rk_softmax_run(const struct rk_softmax *head, const struct rk_softmax_task 
 {
     enum rk_dtype dtype = head->kernels->dtype;
     for (size_t first = 0; first < task->n_rows; first += head->max_rows) {
-        size_t left = task->n_rows - first, n = left < head->max_rows ? left : head->max_rows;
+        size_t left = task->n_rows - first,
+               n = left < head->max_rows ? left : head->max_rows;
         struct chunk chunk = {
             .head = head,
             .task = task,
@@ -402,7 +422,8 @@ void rk_softmax_run(const struct rk_softmax *head, const struct rk_softmax_task 
         };
         struct share share = share_chunk(&chunk, team, thread);
         forward_chunk(&chunk, &share);
-        if (task->weight_gradient) backward_chunk(&chunk, &share);
+        if (task->weight_gradient)
+            backward_chunk(&chunk, &share);
     }
     rk_team_wait(team);
 }

@@ -22,34 +22,34 @@ enum { RK_SOFTMAX_CHUNK = 256 };
 struct rk_softmax {
     const struct rk_kernels *kernels;
     size_t vocab, width;
-    const char *weight; /* packed (vocab, width)              */
-    const char *bias;   /* packed vector (vocab), or NULL     */
+    const char *weight; /* packed (vocab, width) */
+    const char *bias;   /* packed vector (vocab), or NULL */
     /* Scratch, set by rk_softmax_plan. "One a row" arrays are [row][64 bytes]. */
-    size_t max_rows;    /* of a chunk                         */
-    char *hidden;       /* [panel of width][row]; in training later times `factor`          */
-    char *logits;       /* [panel of vocab][row]; in training later unscaled gradients      */
-    char *group_max, *group_sum;   /* [group], one a row                                    */
-    char *max, *sum, *log_sum;     /* one a row                                             */
-    char *target_logit, *factor;   /* one a row; factor: weight / weight_sum / sum          */
-    char *partial;                 /* [group][panel of width][row]: dh by groups            */
+    size_t max_rows; /* of a chunk */
+    char *hidden;    /* [panel of width][row]; in training later times `factor` */
+    char *logits;    /* [panel of vocab][row]; in training later unscaled gradients */
+    char *group_max, *group_sum; /* [group], one a row */
+    char *max, *sum, *log_sum;   /* one a row */
+    char *target_logit, *factor; /* one a row; factor: weight / weight_sum / sum */
+    char *partial;               /* [group][panel of width][row]: dh by groups */
 };
 
 /* What to do with which rows of a list (see rk_rows). */
 struct rk_softmax_task {
     struct rk_rows hidden;
-    size_t batch;            /* rows of a step                                              */
-    const int32_t *rows;     /* indices into the list, ascending where gradients are wanted */
+    size_t batch;        /* rows of a step */
+    const int32_t *rows; /* indices into the list, ascending where gradients are wanted */
     size_t n_rows;
     /* Scoring, or targets NULL; the arrays are by index into the list. */
     const int32_t *targets;
-    const float *weights;    /* > 0 for every row of `rows`; NULL: 1                        */
+    const float *weights; /* > 0 for every row of `rows`; NULL: 1 */
     double weight_sum;
-    char *log_likelihood;    /* reals (OUT)                                                 */
-    uint8_t *hits;           /* the target is the first of the likeliest (OUT)              */
+    char *log_likelihood; /* reals (OUT) */
+    uint8_t *hits;        /* the target is the first of the likeliest (OUT) */
     /* Training, or weight_gradient NULL: gradients that are added to ... */
-    char *weight_gradient, *bias_gradient; /* bias_gradient NULL: none                      */
-    struct rk_rows hidden_gradient;        /* ... and one that is written, row by row       */
-    char *thread_scratch;                  /* rk_softmax_scratch bytes a thread             */
+    char *weight_gradient, *bias_gradient; /* bias_gradient NULL: none */
+    struct rk_rows hidden_gradient;        /* ... and one that is written, row by row */
+    char *thread_scratch;                  /* rk_softmax_scratch bytes a thread */
     /* Prediction, or NULL: plain (n_rows, vocab) (OUT). */
     void *log_probabilities;
 };

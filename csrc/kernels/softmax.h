@@ -12,8 +12,9 @@ struct rk_softmax_kernels {
      * n_maxima maxima; all are "one a row" panels, the maxima max_stride bytes apart. The
      * exponentials go to `exps`, laid out as src (which it may be), zero beyond the width;
      * or nowhere when it is NULL. One partial a lane, panels in order, one fixed tree. */
-    void (*exp_sum)(void *sum, void *exps, const void *src, size_t panel_stride, size_t width,
-                    size_t rows, const void *maxima, size_t max_stride, size_t n_maxima);
+    void (*exp_sum)(void *sum, void *exps, const void *src, size_t panel_stride,
+                    size_t width, size_t rows, const void *maxima, size_t max_stride,
+                    size_t n_maxima);
     /* Row by row the largest of the true units, as row_max does, but panel after panel:
      * for values whose panels lie far apart. */
     void (*max)(void *max, const void *src, size_t panel_stride, size_t width, size_t rows);

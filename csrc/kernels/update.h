@@ -10,16 +10,16 @@
 /* g = scale * gradient + decay * w;  w = clamp(shrink * w - step(g), low, high) */
 struct rk_update {
     double scale, decay, shrink, low, high;
-    double rate;            /* adam: learning rate over the first moment's correction      */
+    double rate; /* adam: learning rate over the first moment's correction */
     double momentum;
     double beta_1, beta_2, epsilon;
-    double root;            /* adam: 1 / sqrt of the second moment's correction            */
+    double root; /* adam: 1 / sqrt of the second moment's correction */
 };
 
 /* n elements, a whole number of panels; first and second are the moments, NULL where the
  * solver has none. Nothing overlaps. */
-typedef void (*rk_update_fn)(const struct rk_update *update, void *weights, const void *gradient,
-                             void *first, void *second, size_t n);
+typedef void (*rk_update_fn)(const struct rk_update *update, void *weights,
+                             const void *gradient, void *first, void *second, size_t n);
 
 struct rk_update_kernels {
     rk_update_fn sgd, momentum, nesterov, adam;

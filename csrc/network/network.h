@@ -26,7 +26,7 @@ enum { RK_MAX_LAYERS = 64, RK_MAX_THREADS = 512 };
 struct rk_network {
     enum rk_dtype dtype;
     size_t vocab_size, embedding_size;
-    bool tie_weights;  /* the head's weight is the embedding: needs equal widths        */
+    bool tie_weights; /* the head's weight is the embedding: needs equal widths */
     bool output_bias;
     size_t n_layers;
     const struct rk_program *const *programs; /* one a layer; only read during the call */
@@ -37,8 +37,8 @@ struct rk_network {
  * (absent without one). Zero at first. */
 struct rk_weights;
 
-enum rk_status rk_weights_create(struct rk_weights **weights, const struct rk_network *network,
-                                 struct rk_error *error);
+enum rk_status rk_weights_create(struct rk_weights **weights,
+                                 const struct rk_network *network, struct rk_error *error);
 /* Takes over all values of weights of the same shape. */
 enum rk_status rk_weights_assign(struct rk_weights *weights, const struct rk_weights *from,
                                  struct rk_error *error);
@@ -46,11 +46,12 @@ void rk_weights_free(struct rk_weights *weights);
 
 enum rk_dtype rk_weights_dtype(const struct rk_weights *weights);
 size_t rk_weights_n_tensors(const struct rk_weights *weights);
-size_t rk_weights_hidden_size(const struct rk_weights *weights); /* of the top layer's output */
+/* Of the top layer's output. */
+size_t rk_weights_hidden_size(const struct rk_weights *weights);
 size_t rk_weights_vocab_size(const struct rk_weights *weights);
 /* The plain shape of a tensor; columns == 0: a vector of n rows. */
-enum rk_status rk_weights_shape(const struct rk_weights *weights, size_t index, size_t *rows,
-                                size_t *columns, struct rk_error *error);
+enum rk_status rk_weights_shape(const struct rk_weights *weights, size_t index,
+                                size_t *rows, size_t *columns, struct rk_error *error);
 /* Between the arena and a plain array of that shape. */
 enum rk_status rk_weights_get(void *plain, const struct rk_weights *weights, size_t index,
                               struct rk_error *error);
@@ -103,17 +104,17 @@ struct rk_run {
 struct rk_window_input {
     size_t n_steps, batch;
     const int32_t *ids;
-    const int32_t *targets;        /* NULL: no loss, the head does not run               */
-    const float *target_weights;   /* >= 0; 0: not scored, the target is then ignored;
-                                      NULL: all 1                                        */
-    const uint8_t *resets;         /* not 0: the row starts anew before this step; NULL  */
-    const uint8_t *active;         /* 0: the row has ended, its state stands still; NULL */
-    uint64_t seed;                 /* of the dropout masks                               */
-    uint32_t update;               /* number of the window within the fit                */
+    const int32_t *targets;      /* NULL: no loss, the head does not run */
+    const float *target_weights; /* >= 0; 0: not scored, the target is then ignored;
+                                    NULL: all 1 */
+    const uint8_t *resets;       /* not 0: the row starts anew before this step; NULL */
+    const uint8_t *active;       /* 0: the row has ended, its state stands still; NULL */
+    uint64_t seed;               /* of the dropout masks */
+    uint32_t update;             /* number of the window within the fit */
 };
 
 struct rk_window_loss {
-    double loss;       /* sum of weight * -log-likelihood over weight_sum; 0 if that is 0 */
+    double loss; /* sum of weight * -log-likelihood over weight_sum; 0 if that is 0 */
     double weight_sum;
 };
 
@@ -121,8 +122,9 @@ struct rk_window_loss {
  * its gradients at once. `state` goes in and comes out as after the last step. When
  * cancelled the state is as it was. */
 enum rk_status rk_window_forward(struct rk_window *window, struct rk_state *state,
-                                 const struct rk_window_input *input, const struct rk_run *run,
-                                 struct rk_window_loss *loss, struct rk_error *error);
+                                 const struct rk_window_input *input,
+                                 const struct rk_run *run, struct rk_window_loss *loss,
+                                 struct rk_error *error);
 
 /* Of the last forward, (n_steps, batch): log-likelihood of the targets (0 where not scored)
  * and whether the target was the likeliest word (the first one among equals). */
@@ -138,21 +140,23 @@ enum rk_status rk_window_get_outputs(void *plain, const struct rk_window *window
  * next backward. */
 enum rk_status rk_window_log_probabilities(void *plain, struct rk_window *window,
                                            const int32_t *rows, size_t n_rows,
-                                           const struct rk_run *run, struct rk_error *error);
+                                           const struct rk_run *run,
+                                           struct rk_error *error);
 
 /* Once after each forward of a training window. outputs_gradient: (n_steps, batch, hidden),
  * added to the head's, or NULL. When cancelled there are no gradients. */
 enum rk_status rk_window_backward(struct rk_window *window, const void *outputs_gradient,
                                   const struct rk_run *run, struct rk_error *error);
 /* After backward: the gradient of a tensor, shaped like it. */
-enum rk_status rk_window_get_gradient(void *plain, const struct rk_window *window, size_t index,
-                                      struct rk_error *error);
+enum rk_status rk_window_get_gradient(void *plain, const struct rk_window *window,
+                                      size_t index, struct rk_error *error);
 /* After backward: the gradient of a layer's initial state, (batch, width). */
-enum rk_status rk_window_get_initial_state_gradient(void *plain, const struct rk_window *window,
+enum rk_status rk_window_get_initial_state_gradient(void *plain,
+                                                    const struct rk_window *window,
                                                     size_t layer, size_t index,
                                                     struct rk_error *error);
-enum rk_status rk_window_state_width(const struct rk_window *window, size_t layer, size_t index,
-                                     size_t *width, struct rk_error *error);
+enum rk_status rk_window_state_width(const struct rk_window *window, size_t layer,
+                                     size_t index, size_t *width, struct rk_error *error);
 
 /* ------------------------------------------------------------------ update */
 
@@ -165,11 +169,11 @@ enum rk_status rk_network_solver_create(struct rk_solver **solver,
                                         struct rk_error *error);
 
 /* Clips the window's gradient to max_grad_norm (0: no clipping) and updates the weights.
- * *norm is the gradient's norm before clipping; when it is not finite nothing is touched and
- * the status is RK_NONFINITE. */
+ * *norm is the gradient's norm before clipping; when it is not finite nothing is touched
+ * and the status is RK_NONFINITE. */
 enum rk_status rk_network_update(struct rk_weights *weights, struct rk_solver *solver,
                                  struct rk_window *window, double learning_rate,
-                                 double max_grad_norm, const struct rk_run *run, double *norm,
-                                 struct rk_error *error);
+                                 double max_grad_norm, const struct rk_run *run,
+                                 double *norm, struct rk_error *error);
 
 #endif

@@ -25,7 +25,7 @@ struct rk_weights {
     size_t vocab_size, embedding_size, hidden_size, n_layers;
     bool tie_weights, output_bias;
     size_t n_tensors;
-    size_t layer_tensor[RK_MAX_LAYERS + 1]; /* the first one of a layer                  */
+    size_t layer_tensor[RK_MAX_LAYERS + 1]; /* the first one of a layer */
     struct rk_tensor *tensors;
     size_t n_bytes;
     char *arena;
@@ -41,14 +41,14 @@ static inline const char *rk_weights_at(const struct rk_weights *weights, size_t
     return weights->arena + weights->tensors[index].offset;
 }
 
-/* Between plain (blocks * width, columns) and packed; `packed` is the tensor's own place. */
+/* Between plain (blocks * width, columns) and packed, the tensor's own place. */
 void rk_tensor_pack(const struct rk_tensor *tensor, enum rk_dtype dtype, char *packed,
                     const void *plain);
 void rk_tensor_unpack(const struct rk_tensor *tensor, enum rk_dtype dtype, void *plain,
                       const char *packed);
 /* Zeroes the lanes that stand for no element. */
-void rk_tensor_clear_padding(const struct rk_tensor *tensor, const struct rk_kernels *kernels,
-                             char *packed);
+void rk_tensor_clear_padding(const struct rk_tensor *tensor,
+                             const struct rk_kernels *kernels, char *packed);
 
 enum rk_status rk_weights_check_index(const struct rk_weights *weights, size_t index,
                                       struct rk_error *error);
@@ -62,7 +62,7 @@ enum rk_status rk_weights_check_programs(const struct rk_weights *weights,
 struct rk_state {
     enum rk_dtype dtype;
     size_t n_layers, batch;
-    size_t layer_part[RK_MAX_LAYERS + 1]; /* the first one of a layer                    */
+    size_t layer_part[RK_MAX_LAYERS + 1]; /* the first one of a layer */
     struct rk_state_part {
         size_t width;
         char *packed; /* [panel][batch][64 bytes] */
@@ -79,40 +79,47 @@ struct rk_window {
     const struct rk_weights *weights;
     bool training, reads_flags;
     size_t max_steps, max_batch;
-    size_t n_steps, batch; /* of the last forward                                        */
+    size_t n_steps, batch; /* of the last forward */
     enum rk_window_phase phase;
-    bool running; /* a call is under way: taken and released atomically                   */
+    bool running; /* a call is under way: taken and released atomically */
     struct rk_embedding embedding;
     struct rk_softmax head;
     struct rk_sequence sequences[RK_MAX_LAYERS];
 
-    /* The plan (see window.c). A "list" has one entry for each step and row of the window. */
-    int32_t *ids;         /* list, kept for backward                                      */
-    int32_t *scored;      /* indices into the list of the rows whose target has a weight  */
-    char *log_likelihood; /* list of reals                                                */
-    uint8_t *hits;        /* list                                                         */
-    char *input;          /* [step][panel][row]: embeddings                               */
-    char *resets, *active;       /* [step][row], where programs read them                 */
-    const char **parameters;     /* by tensor                                             */
-    const char **initial_states; /* by state, layer after layer                           */
+    /* The plan (see window.c). A "list" has one entry for each step and row. */
+    int32_t *ids;          /* list, kept for backward */
+    int32_t *scored;       /* indices into the list of the rows whose target has a weight */
+    char *log_likelihood;  /* list of reals */
+    uint8_t *hits;         /* list */
+    char *input;           /* [step][panel][row]: embeddings */
+    char *resets, *active; /* [step][row], where programs read them */
+    const char **parameters;     /* by tensor */
+    const char **initial_states; /* by state, layer after layer */
     /* Training: */
-    char **transposed;     /* by tensor: packed transpose, NULL where none is read        */
-    char **gradient;       /* by tensor                                                   */
-    char *gradients;       /* laid out as the weights                                     */
-    char *output_gradient; /* [step][panel][row] of the top layer                         */
-    char *no_gradient;     /* one step of zeros: from a layer that ignores its input      */
-    char *step;            /* one step of the top layer's width, scratch                  */
+    char **transposed;     /* by tensor: packed transpose, NULL where none is read */
+    char **gradient;       /* by tensor */
+    char *gradients;       /* laid out as the weights */
+    char *output_gradient; /* [step][panel][row] of the top layer */
+    char *no_gradient;     /* one step of zeros: from a layer that ignores its input */
+    char *step;            /* one step of the top layer's width, scratch */
     char *memory;
 
-    char *thread_scratch; /* of the head in training; grows with the number of threads    */
+    char *thread_scratch; /* of the head in training; grows with the number of threads */
     int scratch_threads;
 };
 
-/* Takes the window for one call; RK_INVALID when another has it, or `run` is out of range. */
+/* What comes into forward, checked as a whole before anything runs. */
+enum rk_status rk_window_check_input(const struct rk_window *window,
+                                     const struct rk_state *state,
+                                     const struct rk_window_input *input,
+                                     struct rk_error *error);
+/* Takes the window for one call; RK_INVALID when another has it, or `run` is out of range.
+ */
 enum rk_status rk_window_enter(struct rk_window *window, const struct rk_run *run,
                                struct rk_error *error);
 void rk_window_leave(struct rk_window *window);
 /* A window that is training and has been through backward. */
-enum rk_status rk_window_check_gradients(const struct rk_window *window, struct rk_error *error);
+enum rk_status rk_window_check_gradients(const struct rk_window *window,
+                                         struct rk_error *error);
 
 #endif

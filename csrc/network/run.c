@@ -4,87 +4,9 @@
  */
 #include "network/parts.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "heads/real.h"
-
-/* ------------------------------------------------------------------- checks */
-
-/* A row of the list as "[step, row]" in messages. */
-#define AT(i, batch) (i) / (batch), (i) % (batch)
-
-static enum rk_status check_ids(const struct rk_window *window,
-                                const struct rk_window_input *input, struct rk_error *error)
-{
-    size_t vocab = window->weights->vocab_size, batch = input->batch;
-    for (size_t i = 0; i < input->n_steps * batch; i++)
-        if (input->ids[i] < 0 || (size_t)input->ids[i] >= vocab)
-            return rk_fail(error, RK_INVALID, "ids[%zu, %zu] is %ld; it must be from 0 to %zu",
-                           AT(i, batch), (long)input->ids[i], vocab - 1);
-    return RK_OK;
-}
-
-static enum rk_status check_targets(const struct rk_window *window,
-                                    const struct rk_window_input *input,
-                                    struct rk_error *error)
-{
-    size_t vocab = window->weights->vocab_size, batch = input->batch;
-    if (!input->targets)
-        return input->target_weights
-                   ? rk_fail(error, RK_INVALID, "target_weights are given without targets")
-                   : RK_OK;
-    for (size_t i = 0; i < input->n_steps * batch; i++) {
-        float weight = input->target_weights ? input->target_weights[i] : 1;
-        if (!(weight >= 0 && isfinite(weight)))
-            return rk_fail(error, RK_INVALID,
-                           "target_weights[%zu, %zu] is %g; it must be finite and at least 0",
-                           AT(i, batch), (double)weight);
-        if (weight > 0 && (input->targets[i] < 0 || (size_t)input->targets[i] >= vocab))
-            return rk_fail(error, RK_INVALID,
-                           "targets[%zu, %zu] is %ld; it must be from 0 to %zu where its weight "
-                           "is not 0",
-                           AT(i, batch), (long)input->targets[i], vocab - 1);
-    }
-    return RK_OK;
-}
-
-static enum rk_status check_state(const struct rk_window *window, const struct rk_state *state,
-                                  size_t batch, struct rk_error *error)
-{
-    const struct rk_weights *weights = window->weights;
-    if (state->batch != batch)
-        return rk_fail(error, RK_INVALID, "the state is of %zu rows, the input of %zu",
-                       state->batch, batch);
-    bool same = state->dtype == weights->dtype && state->n_layers == weights->n_layers;
-    for (size_t l = 0; same && l < weights->n_layers; l++) {
-        const struct rk_program *program = window->sequences[l].program;
-        size_t first = state->layer_part[l];
-        same = state->layer_part[l + 1] - first == rk_program_n_states(program);
-        for (size_t k = 0; same && k < rk_program_n_states(program); k++)
-            same = state->parts[first + k].width == rk_program_state_width(program, k);
-    }
-    if (same) return RK_OK;
-    return rk_fail(error, RK_INVALID, "the state belongs to another network than the window");
-}
-
-static enum rk_status check_input(const struct rk_window *window, const struct rk_state *state,
-                                  const struct rk_window_input *input, struct rk_error *error)
-{
-    if (input->n_steps < 1 || input->n_steps > window->max_steps)
-        return rk_fail(error, RK_INVALID, "the input has %zu steps; the window takes 1 to %zu",
-                       input->n_steps, window->max_steps);
-    if (input->batch < 1 || input->batch > window->max_batch)
-        return rk_fail(error, RK_INVALID, "the input has %zu rows; the window takes 1 to %zu",
-                       input->batch, window->max_batch);
-    if ((input->resets || input->active) && !window->reads_flags)
-        return rk_fail(error, RK_INVALID,
-                       "resets or active are given, but no program of the window reads them");
-    enum rk_status status = check_state(window, state, input->batch, error);
-    if (status == RK_OK) status = check_ids(window, input, error);
-    if (status == RK_OK) status = check_targets(window, input, error);
-    return status;
-}
 
 /* ------------------------------------------------------------------- teams */
 
@@ -95,7 +17,8 @@ static struct rk_team start_team(const struct rk_window *window, const struct rk
                                  size_t n_rows)
 {
     const struct rk_weights *weights = window->weights;
-    size_t read = weights->n_bytes - (weights->tie_weights ? 0 : weights->tensors[0].n_bytes);
+    size_t read =
+        weights->n_bytes - (weights->tie_weights ? 0 : weights->tensors[0].n_bytes);
     bool small = n_rows == 1 && read <= SMALL_WEIGHTS;
     struct rk_team team;
     rk_team_init(&team, small ? 1 : run->n_threads);
@@ -108,7 +31,8 @@ static struct rk_team start_team(const struct rk_window *window, const struct rk
 static enum rk_status reserve_threads(struct rk_window *window, int n_threads,
                                       struct rk_error *error)
 {
-    if (!window->training || n_threads <= window->scratch_threads) return RK_OK;
+    if (!window->training || n_threads <= window->scratch_threads)
+        return RK_OK;
     size_t n_bytes;
     rk_free(window->thread_scratch);
     window->thread_scratch = NULL;
@@ -116,7 +40,8 @@ static enum rk_status reserve_threads(struct rk_window *window, int n_threads,
     if (rk_mul(rk_softmax_scratch(&window->head), (size_t)n_threads, &n_bytes))
         window->thread_scratch = rk_alloc(n_bytes);
     if (!window->thread_scratch)
-        return rk_fail(error, RK_NOMEM, "no memory for the scratch of %d threads", n_threads);
+        return rk_fail(error, RK_NOMEM, "no memory for the scratch of %d threads",
+                       n_threads);
     window->scratch_threads = n_threads;
     return RK_OK;
 }
@@ -130,11 +55,12 @@ struct forward {
 };
 
 /* One flag a row, in all lanes; `absent` where there is no array. */
-static void spread_flags(const struct rk_kernels *kernels, char *flags, const uint8_t *plain,
-                         uint8_t absent, size_t row0, size_t row1)
+static void spread_flags(const struct rk_kernels *kernels, char *flags,
+                         const uint8_t *plain, uint8_t absent, size_t row0, size_t row1)
 {
     for (size_t r = row0; r < row1; r++)
-        kernels->fill(flags + r * RK_PANEL, (plain ? plain[r] : absent) != 0, kernels->lanes);
+        kernels->fill(flags + r * RK_PANEL, (plain ? plain[r] : absent) != 0,
+                      kernels->lanes);
 }
 
 /* A thread's share of zeroing n_bytes, whole panels. */
@@ -174,17 +100,20 @@ static void forward_task(void *context, struct rk_team *team, int thread)
     }
     if (window->training) {
         zero_share(window->gradients, window->weights->n_bytes, team, thread);
-        zero_share(window->output_gradient, window->n_steps * output_step(window), team, thread);
+        zero_share(window->output_gradient, window->n_steps * output_step(window), team,
+                   thread);
     }
     rk_team_wait(team);
     for (size_t l = 0; l < window->weights->n_layers; l++)
         rk_sequence_forward(&window->sequences[l], team, thread);
-    if (forward->head.targets) rk_softmax_run(&window->head, &forward->head, team, thread);
+    if (forward->head.targets)
+        rk_softmax_run(&window->head, &forward->head, team, thread);
 }
 
 /* Connects the layers for this input's shape: each reads what the one below it leaves. */
 static enum rk_status start_layers(struct rk_window *window, const struct rk_state *state,
-                                   const struct rk_window_input *input, struct rk_error *error)
+                                   const struct rk_window_input *input,
+                                   struct rk_error *error)
 {
     const struct rk_weights *weights = window->weights;
     size_t row_bytes = input->batch * RK_PANEL;
@@ -204,7 +133,8 @@ static enum rk_status start_layers(struct rk_window *window, const struct rk_sta
         sequence->active = window->active;
         sequence->mask = (struct rk_mask){.seed = input->seed, .update = input->update};
         enum rk_status status = rk_sequence_init(sequence, error);
-        if (status != RK_OK) return status;
+        if (status != RK_OK)
+            return status;
         below = sequence->output;
     }
     return RK_OK;
@@ -222,7 +152,8 @@ static struct rk_softmax_task start_head(struct rk_window *window,
     *weight_sum = 0;
     for (size_t i = 0; input->targets && i < n; i++) {
         double weight = input->target_weights ? (double)input->target_weights[i] : 1;
-        if (weight > 0) window->scored[n_scored++] = (int32_t)i;
+        if (weight > 0)
+            window->scored[n_scored++] = (int32_t)i;
         *weight_sum += weight;
     }
     struct rk_softmax_task task = {
@@ -236,9 +167,11 @@ static struct rk_softmax_task start_head(struct rk_window *window,
         .log_likelihood = window->log_likelihood,
         .hits = window->hits,
     };
-    if (!window->training) return task;
+    if (!window->training)
+        return task;
     task.weight_gradient = window->gradient[rk_weights_output(weights)];
-    if (weights->output_bias) task.bias_gradient = window->gradient[weights->n_tensors - 1];
+    if (weights->output_bias)
+        task.bias_gradient = window->gradient[weights->n_tensors - 1];
     task.hidden_gradient = output_gradient(window);
     task.thread_scratch = window->thread_scratch;
     return task;
@@ -261,30 +194,36 @@ static void keep_final_states(const struct rk_window *window, struct rk_state *s
     for (size_t l = 0; l < state->n_layers; l++)
         for (size_t part = state->layer_part[l]; part < state->layer_part[l + 1]; part++) {
             size_t panels = rk_panels(state->dtype, state->parts[part].width);
-            memcpy(state->parts[part].packed,
-                   rk_sequence_final_state(&window->sequences[l], part - state->layer_part[l]),
-                   panels * state->batch * RK_PANEL);
+            memcpy(
+                state->parts[part].packed,
+                rk_sequence_final_state(&window->sequences[l], part - state->layer_part[l]),
+                panels * state->batch * RK_PANEL);
         }
 }
 
 static enum rk_status run_forward(struct rk_window *window, struct rk_state *state,
-                                  const struct rk_window_input *input, const struct rk_run *run,
-                                  struct rk_window_loss *loss, struct rk_error *error)
+                                  const struct rk_window_input *input,
+                                  const struct rk_run *run, struct rk_window_loss *loss,
+                                  struct rk_error *error)
 {
-    enum rk_status status = check_input(window, state, input, error);
-    if (status != RK_OK) return status;
+    enum rk_status status = rk_window_check_input(window, state, input, error);
+    if (status != RK_OK)
+        return status;
     struct rk_team team = start_team(window, run, input->n_steps * input->batch);
     window->phase = RK_WINDOW_EMPTY;
     window->n_steps = input->n_steps;
     window->batch = input->batch;
     memcpy(window->ids, input->ids, input->n_steps * input->batch * sizeof *window->ids);
     status = reserve_threads(window, team.n_threads, error);
-    if (status == RK_OK) status = start_layers(window, state, input, error);
-    if (status != RK_OK) return status;
+    if (status == RK_OK)
+        status = start_layers(window, state, input, error);
+    if (status != RK_OK)
+        return status;
     struct forward forward = {.window = window, .input = input};
     forward.head = start_head(window, input, &loss->weight_sum);
     status = rk_team_run(&team, forward_task, &forward);
-    if (status != RK_OK) return rk_fail(error, status, "cancelled");
+    if (status != RK_OK)
+        return rk_fail(error, status, "cancelled");
     keep_final_states(window, state);
     loss->loss = mean_loss(window, &forward.head);
     window->phase = RK_WINDOW_FORWARD;
@@ -292,12 +231,14 @@ static enum rk_status run_forward(struct rk_window *window, struct rk_state *sta
 }
 
 enum rk_status rk_window_forward(struct rk_window *window, struct rk_state *state,
-                                 const struct rk_window_input *input, const struct rk_run *run,
-                                 struct rk_window_loss *loss, struct rk_error *error)
+                                 const struct rk_window_input *input,
+                                 const struct rk_run *run, struct rk_window_loss *loss,
+                                 struct rk_error *error)
 {
     *loss = (struct rk_window_loss){0};
     enum rk_status status = rk_window_enter(window, run, error);
-    if (status != RK_OK) return status;
+    if (status != RK_OK)
+        return status;
     status = run_forward(window, state, input, run, loss, error);
     rk_window_leave(window);
     return status;
@@ -325,8 +266,8 @@ static enum rk_status check_rows(const struct rk_window *window, const int32_t *
                        "the window has no outputs: they stand from forward to backward");
     for (size_t i = 0; i < n_rows; i++)
         if (rows[i] < 0 || (size_t)rows[i] >= n)
-            return rk_fail(error, RK_INVALID, "rows[%zu] is %ld; it must be from 0 to %zu", i,
-                           (long)rows[i], n - 1);
+            return rk_fail(error, RK_INVALID, "rows[%zu] is %ld; it must be from 0 to %zu",
+                           i, (long)rows[i], n - 1);
     return RK_OK;
 }
 
@@ -335,7 +276,8 @@ enum rk_status rk_window_log_probabilities(void *plain, struct rk_window *window
                                            const struct rk_run *run, struct rk_error *error)
 {
     enum rk_status status = rk_window_enter(window, run, error);
-    if (status != RK_OK) return status;
+    if (status != RK_OK)
+        return status;
     status = check_rows(window, rows, n_rows, error);
     if (status == RK_OK && n_rows > 0) {
         struct rk_team team = start_team(window, run, n_rows);
@@ -348,7 +290,8 @@ enum rk_status rk_window_log_probabilities(void *plain, struct rk_window *window
                      .log_probabilities = plain},
         };
         status = rk_team_run(&team, prediction_task, &prediction);
-        if (status != RK_OK) rk_fail(error, status, "cancelled");
+        if (status != RK_OK)
+            rk_fail(error, status, "cancelled");
     }
     rk_window_leave(window);
     return status;
@@ -363,9 +306,10 @@ static void transpose_share(const struct rk_window *window, const struct rk_team
     for (size_t i = 0; i < weights->n_tensors; i++) {
         const struct rk_tensor *tensor = &weights->tensors[i];
         size_t panel0, panel1;
-        if (!window->transposed[i]) continue;
-        rk_share(rk_panels(weights->dtype, tensor->columns), team->n_threads, thread, &panel0,
-                 &panel1);
+        if (!window->transposed[i])
+            continue;
+        rk_share(rk_panels(weights->dtype, tensor->columns), team->n_threads, thread,
+                 &panel0, &panel1);
         rk_transpose(weights->dtype, window->transposed[i], rk_weights_at(weights, i),
                      tensor->blocks, tensor->width, tensor->columns, panel0, panel1);
     }
@@ -381,8 +325,8 @@ static void backward_task(void *context, struct rk_team *team, int thread)
         rk_sequence_backward(&window->sequences[l], team, thread);
     struct rk_rows delta = window->sequences[0].input_gradient;
     size_t panel0, panel1;
-    rk_share(rk_panels(weights->dtype, weights->embedding_size), team->n_threads, thread, &panel0,
-             &panel1);
+    rk_share(rk_panels(weights->dtype, weights->embedding_size), team->n_threads, thread,
+             &panel0, &panel1);
     if (delta.base && !rk_team_poll(team, thread))
         rk_embedding_scatter(&window->embedding, window->gradient[0], delta, window->batch,
                              window->ids, window->n_steps * window->batch, panel0, panel1);
@@ -420,7 +364,8 @@ enum rk_status rk_window_backward(struct rk_window *window, const void *outputs_
                                   const struct rk_run *run, struct rk_error *error)
 {
     enum rk_status status = rk_window_enter(window, run, error);
-    if (status != RK_OK) return status;
+    if (status != RK_OK)
+        return status;
     if (!window->training || window->phase != RK_WINDOW_FORWARD) {
         status = rk_fail(error, RK_INVALID,
                          window->training ? "backward comes once after each forward"
@@ -428,7 +373,8 @@ enum rk_status rk_window_backward(struct rk_window *window, const void *outputs_
     } else {
         struct rk_team team = start_team(window, run, window->n_steps * window->batch);
         window->phase = RK_WINDOW_EMPTY;
-        if (outputs_gradient) add_outputs_gradient(window, outputs_gradient);
+        if (outputs_gradient)
+            add_outputs_gradient(window, outputs_gradient);
         connect_gradients(window);
         status = rk_team_run(&team, backward_task, window);
         if (status == RK_OK)

@@ -23,7 +23,8 @@ static void plan(struct rk_state *state, struct rk_arena *arena,
         for (size_t k = 0; k < rk_program_n_states(programs[l]); k++, part++) {
             size_t width = rk_program_state_width(programs[l], k);
             char *packed = rk_arena_take(arena, rk_panels(state->dtype, width), row_bytes);
-            if (packed) state->parts[part] = (struct rk_state_part){width, packed};
+            if (packed)
+                state->parts[part] = (struct rk_state_part){width, packed};
         }
 }
 
@@ -47,10 +48,11 @@ enum rk_status rk_state_create(struct rk_state **result, const struct rk_weights
 {
     *result = NULL;
     enum rk_status status = rk_weights_check_programs(weights, programs, n_layers, error);
-    if (status != RK_OK) return status;
+    if (status != RK_OK)
+        return status;
     if (batch < 1 || batch > INT32_MAX)
-        return rk_fail(error, RK_INVALID, "batch_size is %zu; it must be from 1 to %ld", batch,
-                       (long)INT32_MAX);
+        return rk_fail(error, RK_INVALID, "batch_size is %zu; it must be from 1 to %ld",
+                       batch, (long)INT32_MAX);
     struct rk_state shape = {.dtype = weights->dtype, .n_layers = n_layers, .batch = batch};
     struct rk_arena arena = {0};
     plan(&shape, &arena, programs);
@@ -79,15 +81,18 @@ enum rk_status rk_state_assign(struct rk_state *state, const struct rk_state *fr
                 memcmp(state->layer_part, from->layer_part, sizeof state->layer_part) == 0;
     for (size_t part = 0; same && part < n_parts; part++)
         same = state->parts[part].width == from->parts[part].width;
-    if (!same) return rk_fail(error, RK_INVALID, "the states have different shapes");
+    if (!same)
+        return rk_fail(error, RK_INVALID, "the states have different shapes");
     for (size_t part = 0; part < n_parts; part++)
-        memcpy(state->parts[part].packed, from->parts[part].packed, part_bytes(state, part));
+        memcpy(state->parts[part].packed, from->parts[part].packed,
+               part_bytes(state, part));
     return RK_OK;
 }
 
 void rk_state_free(struct rk_state *state)
 {
-    if (!state) return;
+    if (!state)
+        return;
     rk_free(state->memory);
     rk_free(state);
 }
@@ -102,9 +107,10 @@ static const struct rk_state_part *find_part(const struct rk_state *state, size_
         return NULL;
     }
     size_t first = state->layer_part[layer], n = state->layer_part[layer + 1] - first;
-    if (index < n) return &state->parts[first + index];
-    rk_fail(error, RK_INVALID, "state %zu of layer %zu does not exist; there are %zu", index,
-            layer, n);
+    if (index < n)
+        return &state->parts[first + index];
+    rk_fail(error, RK_INVALID, "state %zu of layer %zu does not exist; there are %zu",
+            index, layer, n);
     return NULL;
 }
 
@@ -112,7 +118,8 @@ enum rk_status rk_state_width(const struct rk_state *state, size_t layer, size_t
                               size_t *width, struct rk_error *error)
 {
     const struct rk_state_part *part = find_part(state, layer, index, error);
-    if (!part) return RK_INVALID;
+    if (!part)
+        return RK_INVALID;
     *width = part->width;
     return RK_OK;
 }
@@ -121,7 +128,8 @@ enum rk_status rk_state_get(void *plain, const struct rk_state *state, size_t la
                             size_t index, struct rk_error *error)
 {
     const struct rk_state_part *part = find_part(state, layer, index, error);
-    if (!part) return RK_INVALID;
+    if (!part)
+        return RK_INVALID;
     rk_rows_unpack(state->dtype, plain, part->packed, state->batch * RK_PANEL, state->batch,
                    part->width);
     return RK_OK;
@@ -131,7 +139,8 @@ enum rk_status rk_state_set(struct rk_state *state, size_t layer, size_t index,
                             const void *plain, struct rk_error *error)
 {
     const struct rk_state_part *part = find_part(state, layer, index, error);
-    if (!part) return RK_INVALID;
+    if (!part)
+        return RK_INVALID;
     rk_rows_pack(state->dtype, part->packed, state->batch * RK_PANEL, plain, state->batch,
                  part->width);
     return RK_OK;

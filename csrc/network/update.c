@@ -10,7 +10,8 @@ enum rk_status rk_network_solver_create(struct rk_solver **solver,
     *solver = NULL;
     size_t n = weights->n_tensors;
     struct rk_solver_tensor *tensors = rk_alloc(n * sizeof *tensors);
-    if (!tensors) return rk_fail(error, RK_NOMEM, "no memory for a solver");
+    if (!tensors)
+        return rk_fail(error, RK_NOMEM, "no memory for a solver");
     for (size_t i = 0; i < n; i++)
         tensors[i] = (struct rk_solver_tensor){
             .offset = weights->tensors[i].offset,
@@ -38,8 +39,8 @@ static void restore_padding(struct rk_weights *weights, const struct rk_solver *
 
 enum rk_status rk_network_update(struct rk_weights *weights, struct rk_solver *solver,
                                  struct rk_window *window, double learning_rate,
-                                 double max_grad_norm, const struct rk_run *run, double *norm,
-                                 struct rk_error *error)
+                                 double max_grad_norm, const struct rk_run *run,
+                                 double *norm, struct rk_error *error)
 {
     size_t n;
     rk_solver_tensors(solver, &n);
@@ -47,12 +48,14 @@ enum rk_status rk_network_update(struct rk_weights *weights, struct rk_solver *s
         return rk_fail(error, RK_INVALID,
                        "weights, solver and window do not belong to each other");
     enum rk_status status = rk_window_enter(window, run, error);
-    if (status != RK_OK) return status;
+    if (status != RK_OK)
+        return status;
     status = rk_window_check_gradients(window, error);
     if (status == RK_OK)
         status = rk_solver_step(solver, weights->arena, window->gradients, learning_rate,
                                 max_grad_norm, run->n_threads, norm, error);
-    if (status == RK_OK) restore_padding(weights, solver);
+    if (status == RK_OK)
+        restore_padding(weights, solver);
     rk_window_leave(window);
     return status;
 }

@@ -34,17 +34,19 @@ void rk_tensor_unpack(const struct rk_tensor *tensor, enum rk_dtype dtype, void 
     size_t plain_row = tensor->columns * rk_real_size(dtype);
     for (size_t row = 0; row < tensor->width; row++)
         rk_rows_unpack(dtype, (char *)plain + row * plain_row,
-                       packed + row * table_row(tensor, dtype), RK_PANEL, 1, tensor->columns);
+                       packed + row * table_row(tensor, dtype), RK_PANEL, 1,
+                       tensor->columns);
 }
 
-void rk_tensor_clear_padding(const struct rk_tensor *tensor, const struct rk_kernels *kernels,
-                             char *packed)
+void rk_tensor_clear_padding(const struct rk_tensor *tensor,
+                             const struct rk_kernels *kernels, char *packed)
 {
     enum rk_dtype dtype = kernels->dtype;
     if (tensor->is_table) {
         size_t row_bytes = table_row(tensor, dtype);
         for (size_t row = 0; row < tensor->width; row++)
-            kernels->clear_tail(packed + (row + 1) * row_bytes - RK_PANEL, tensor->columns, 1);
+            kernels->clear_tail(packed + (row + 1) * row_bytes - RK_PANEL, tensor->columns,
+                                1);
         return;
     }
     size_t panel_bytes = tensor->columns * RK_PANEL;
@@ -63,7 +65,8 @@ static bool add_tensor(struct rk_weights *weights, struct rk_tensor tensor)
     size_t units = tensor.is_table ? tensor.columns : tensor.width;
     size_t others = tensor.is_table ? tensor.width : tensor.columns;
     size_t n_bytes;
-    if (units > SIZE_MAX - RK_PANEL || !rk_mul(rk_panels(dtype, units), tensor.blocks, &n_bytes) ||
+    if (units > SIZE_MAX - RK_PANEL ||
+        !rk_mul(rk_panels(dtype, units), tensor.blocks, &n_bytes) ||
         !rk_mul(n_bytes, others, &n_bytes) || !rk_mul(n_bytes, RK_PANEL, &n_bytes))
         return false;
     tensor.offset = weights->n_bytes;
@@ -97,15 +100,16 @@ static bool add_tensors(struct rk_weights *weights, const struct rk_network *net
                                                       .columns = weights->hidden_size}) &&
                fits;
     if (network->output_bias)
-        fits = add_tensor(weights, (struct rk_tensor){.is_vector = true,
-                                                      .blocks = 1,
-                                                      .width = vocab,
-                                                      .columns = 1}) &&
-               fits;
+        fits =
+            add_tensor(weights,
+                       (struct rk_tensor){
+                           .is_vector = true, .blocks = 1, .width = vocab, .columns = 1}) &&
+            fits;
     return fits;
 }
 
-static enum rk_status check_network(const struct rk_network *network, struct rk_error *error)
+static enum rk_status check_network(const struct rk_network *network,
+                                    struct rk_error *error)
 {
     if (network->vocab_size < 1 || network->vocab_size > INT32_MAX)
         return rk_fail(error, RK_INVALID, "vocab_size is %zu; it must be from 1 to %ld",
@@ -122,44 +126,51 @@ static enum rk_status check_network(const struct rk_network *network, struct rk_
             return rk_fail(error, RK_INVALID,
                            "the program of layer %zu and the weights differ in dtype", l);
         if (rk_program_input_width(program) != width)
-            return rk_fail(error, RK_INVALID,
-                           "the program of layer %zu takes %zu units, the layer below it has %zu",
-                           l, rk_program_input_width(program), width);
+            return rk_fail(
+                error, RK_INVALID,
+                "the program of layer %zu takes %zu units, the layer below it has %zu", l,
+                rk_program_input_width(program), width);
         width = rk_program_output_width(program);
     }
     if (network->tie_weights && width != network->embedding_size)
         return rk_fail(error, RK_INVALID,
-                       "tie_weights needs outputs as wide as the embedding: %zu and %zu", width,
-                       network->embedding_size);
+                       "tie_weights needs outputs as wide as the embedding: %zu and %zu",
+                       width, network->embedding_size);
     return RK_OK;
 }
 
-static enum rk_status alloc_tensors(struct rk_weights *weights, const struct rk_network *network,
+static enum rk_status alloc_tensors(struct rk_weights *weights,
+                                    const struct rk_network *network,
                                     struct rk_error *error)
 {
     size_t n_tensors = 3; /* at most: embedding, output weight, output bias */
     for (size_t l = 0; l < network->n_layers; l++)
         n_tensors += rk_program_n_parameters(network->programs[l]);
     weights->tensors = rk_alloc(n_tensors * sizeof *weights->tensors);
-    if (!weights->tensors) return rk_fail(error, RK_NOMEM, "no memory for the weights");
+    if (!weights->tensors)
+        return rk_fail(error, RK_NOMEM, "no memory for the weights");
     if (!add_tensors(weights, network))
         return rk_fail(error, RK_NOMEM, "the weights are larger than any memory");
     weights->arena = rk_alloc(weights->n_bytes);
     if (!weights->arena)
-        return rk_fail(error, RK_NOMEM, "no memory for weights of %zu bytes", weights->n_bytes);
+        return rk_fail(error, RK_NOMEM, "no memory for weights of %zu bytes",
+                       weights->n_bytes);
     return RK_OK;
 }
 
-enum rk_status rk_weights_create(struct rk_weights **result, const struct rk_network *network,
-                                 struct rk_error *error)
+enum rk_status rk_weights_create(struct rk_weights **result,
+                                 const struct rk_network *network, struct rk_error *error)
 {
     *result = NULL;
     enum rk_isa isa;
     enum rk_status status = check_network(network, error);
-    if (status == RK_OK) status = rk_isa_choose(&isa, error);
-    if (status != RK_OK) return status;
+    if (status == RK_OK)
+        status = rk_isa_choose(&isa, error);
+    if (status != RK_OK)
+        return status;
     struct rk_weights *weights = rk_alloc(sizeof *weights);
-    if (!weights) return rk_fail(error, RK_NOMEM, "no memory for the weights");
+    if (!weights)
+        return rk_fail(error, RK_NOMEM, "no memory for the weights");
     *weights = (struct rk_weights){
         .kernels = rk_kernels(isa, network->dtype),
         .dtype = network->dtype,
@@ -184,17 +195,19 @@ enum rk_status rk_weights_assign(struct rk_weights *weights, const struct rk_wei
     bool same = weights->dtype == from->dtype && weights->n_tensors == from->n_tensors;
     for (size_t i = 0; same && i < weights->n_tensors; i++) {
         const struct rk_tensor *a = &weights->tensors[i], *b = &from->tensors[i];
-        same = a->is_table == b->is_table && a->blocks == b->blocks && a->width == b->width &&
-               a->columns == b->columns;
+        same = a->is_table == b->is_table && a->blocks == b->blocks &&
+               a->width == b->width && a->columns == b->columns;
     }
-    if (!same) return rk_fail(error, RK_INVALID, "the weights have different shapes");
+    if (!same)
+        return rk_fail(error, RK_INVALID, "the weights have different shapes");
     memcpy(weights->arena, from->arena, weights->n_bytes);
     return RK_OK;
 }
 
 void rk_weights_free(struct rk_weights *weights)
 {
-    if (!weights) return;
+    if (!weights)
+        return;
     rk_free(weights->tensors);
     rk_free(weights->arena);
     rk_free(weights);
@@ -202,27 +215,41 @@ void rk_weights_free(struct rk_weights *weights)
 
 /* -------------------------------------------------------------------- access */
 
-enum rk_dtype rk_weights_dtype(const struct rk_weights *weights) { return weights->dtype; }
+enum rk_dtype rk_weights_dtype(const struct rk_weights *weights)
+{
+    return weights->dtype;
+}
 
-size_t rk_weights_n_tensors(const struct rk_weights *weights) { return weights->n_tensors; }
+size_t rk_weights_n_tensors(const struct rk_weights *weights)
+{
+    return weights->n_tensors;
+}
 
-size_t rk_weights_hidden_size(const struct rk_weights *weights) { return weights->hidden_size; }
+size_t rk_weights_hidden_size(const struct rk_weights *weights)
+{
+    return weights->hidden_size;
+}
 
-size_t rk_weights_vocab_size(const struct rk_weights *weights) { return weights->vocab_size; }
+size_t rk_weights_vocab_size(const struct rk_weights *weights)
+{
+    return weights->vocab_size;
+}
 
 enum rk_status rk_weights_check_index(const struct rk_weights *weights, size_t index,
                                       struct rk_error *error)
 {
-    if (index < weights->n_tensors) return RK_OK;
+    if (index < weights->n_tensors)
+        return RK_OK;
     return rk_fail(error, RK_INVALID, "tensor %zu does not exist; there are %zu", index,
                    weights->n_tensors);
 }
 
-enum rk_status rk_weights_shape(const struct rk_weights *weights, size_t index, size_t *rows,
-                                size_t *columns, struct rk_error *error)
+enum rk_status rk_weights_shape(const struct rk_weights *weights, size_t index,
+                                size_t *rows, size_t *columns, struct rk_error *error)
 {
     enum rk_status status = rk_weights_check_index(weights, index, error);
-    if (status != RK_OK) return status;
+    if (status != RK_OK)
+        return status;
     const struct rk_tensor *tensor = &weights->tensors[index];
     *rows = tensor->blocks * tensor->width;
     *columns = tensor->is_vector ? 0 : tensor->columns;
@@ -254,8 +281,9 @@ enum rk_status rk_weights_check_programs(const struct rk_weights *weights,
                                          size_t n_layers, struct rk_error *error)
 {
     if (n_layers != weights->n_layers)
-        return rk_fail(error, RK_INVALID, "there are %zu programs, the weights have %zu layers",
-                       n_layers, weights->n_layers);
+        return rk_fail(error, RK_INVALID,
+                       "there are %zu programs, the weights have %zu layers", n_layers,
+                       weights->n_layers);
     for (size_t l = 0; l < n_layers; l++) {
         const struct rk_program *program = programs[l];
         size_t first = weights->layer_tensor[l], n = weights->layer_tensor[l + 1] - first;
@@ -272,10 +300,11 @@ enum rk_status rk_weights_check_programs(const struct rk_weights *weights,
                    p->width == tensor->width && p->columns == tensor->columns;
         }
         if (!same)
-            return rk_fail(error, RK_INVALID,
-                           "the program of layer %zu has other parameters or widths than the "
-                           "weights were made for",
-                           l);
+            return rk_fail(
+                error, RK_INVALID,
+                "the program of layer %zu has other parameters or widths than the "
+                "weights were made for",
+                l);
     }
     return RK_OK;
 }

@@ -23,14 +23,17 @@ static void plan_training(struct rk_window *window, struct rk_arena *arena)
     for (size_t l = 0; l < weights->n_layers; l++) {
         const struct rk_program *program = window->sequences[l].program;
         size_t width = rk_program_output_width(program);
-        if (width > widest) widest = width;
+        if (width > widest)
+            widest = width;
         for (size_t i = 0; i < rk_program_n_parameters(program); i++) {
             size_t n_bytes = rk_program_parameter(program, i)->n_bytes_transposed;
             char *transposed = n_bytes ? rk_arena_take(arena, n_bytes, 1) : NULL;
-            if (arena->base) window->transposed[weights->layer_tensor[l] + i] = transposed;
+            if (arena->base)
+                window->transposed[weights->layer_tensor[l] + i] = transposed;
         }
     }
-    window->no_gradient = rk_arena_take(arena, rk_panels(weights->dtype, widest), row_bytes);
+    window->no_gradient =
+        rk_arena_take(arena, rk_panels(weights->dtype, widest), row_bytes);
     for (size_t i = 0; arena->base && i < n_tensors; i++)
         window->gradient[i] = window->gradients + weights->tensors[i].offset;
 }
@@ -63,7 +66,8 @@ static void plan(struct rk_window *window, struct rk_arena *arena)
     }
     window->initial_states = rk_arena_take(arena, n_states, sizeof *window->initial_states);
     rk_softmax_plan(&window->head, arena, n, window->training);
-    if (window->training) plan_training(window, arena);
+    if (window->training)
+        plan_training(window, arena);
 }
 
 /* Where parameters, gradients and initial states of each layer stand. */
@@ -79,7 +83,8 @@ static void connect(struct rk_window *window)
         sequence->parameters = window->parameters + first;
         sequence->initial_states = window->initial_states + state;
         state += rk_program_n_states(sequence->program);
-        if (!window->training) continue;
+        if (!window->training)
+            continue;
         sequence->transposed = (const char *const *)(window->transposed + first);
         sequence->gradients = window->gradient + first;
         sequence->needs_input_gradient = true;
@@ -94,14 +99,16 @@ static enum rk_status check_size(const struct rk_program *const *programs, size_
 {
     size_t n;
     if (n_steps < 1 || batch < 1 || !rk_mul(n_steps, batch, &n) || n > INT32_MAX)
-        return rk_fail(error, RK_INVALID,
-                       "a window of %zu steps x %zu rows; both must be at least 1 and their "
-                       "product at most %ld",
-                       n_steps, batch, (long)INT32_MAX);
+        return rk_fail(
+            error, RK_INVALID,
+            "a window of %zu steps x %zu rows; both must be at least 1 and their "
+            "product at most %ld",
+            n_steps, batch, (long)INT32_MAX);
     for (size_t l = 0; training && l < n_layers; l++)
         if (!rk_program_can_train(programs[l]))
             return rk_fail(error, RK_INVALID,
-                           "the program of layer %zu has no backward part: it cannot train", l);
+                           "the program of layer %zu has no backward part: it cannot train",
+                           l);
     return RK_OK;
 }
 
@@ -141,7 +148,8 @@ enum rk_status rk_window_create(struct rk_window **result, const struct rk_weigh
     enum rk_status status = rk_weights_check_programs(weights, programs, n_layers, error);
     if (status == RK_OK)
         status = check_size(programs, n_layers, n_steps, batch, training, error);
-    if (status != RK_OK) return status;
+    if (status != RK_OK)
+        return status;
     struct rk_window shape = shape_of(weights, programs, n_steps, batch, training);
     struct rk_arena arena = {0};
     plan(&shape, &arena);
@@ -164,7 +172,8 @@ enum rk_status rk_window_create(struct rk_window **result, const struct rk_weigh
 
 void rk_window_free(struct rk_window *window)
 {
-    if (!window) return;
+    if (!window)
+        return;
     rk_free(window->thread_scratch);
     rk_free(window->memory);
     rk_free(window);
@@ -197,13 +206,16 @@ void rk_window_shape(const struct rk_window *window, size_t *n_steps, size_t *ba
 
 static enum rk_status check_forward(const struct rk_window *window, struct rk_error *error)
 {
-    if (window->phase != RK_WINDOW_EMPTY) return RK_OK;
+    if (window->phase != RK_WINDOW_EMPTY)
+        return RK_OK;
     return rk_fail(error, RK_INVALID, "the window has no results: forward comes first");
 }
 
-enum rk_status rk_window_check_gradients(const struct rk_window *window, struct rk_error *error)
+enum rk_status rk_window_check_gradients(const struct rk_window *window,
+                                         struct rk_error *error)
 {
-    if (window->phase == RK_WINDOW_BACKWARD) return RK_OK;
+    if (window->phase == RK_WINDOW_BACKWARD)
+        return RK_OK;
     return rk_fail(error, RK_INVALID, "the window has no gradients: backward comes first");
 }
 
@@ -221,7 +233,8 @@ enum rk_status rk_window_get_hits(uint8_t *plain, const struct rk_window *window
                                   struct rk_error *error)
 {
     enum rk_status status = check_forward(window, error);
-    if (status == RK_OK) memcpy(plain, window->hits, window->n_steps * window->batch);
+    if (status == RK_OK)
+        memcpy(plain, window->hits, window->n_steps * window->batch);
     return status;
 }
 
@@ -241,38 +254,42 @@ enum rk_status rk_window_get_outputs(void *plain, const struct rk_window *window
     return RK_OK;
 }
 
-enum rk_status rk_window_get_gradient(void *plain, const struct rk_window *window, size_t index,
-                                      struct rk_error *error)
+enum rk_status rk_window_get_gradient(void *plain, const struct rk_window *window,
+                                      size_t index, struct rk_error *error)
 {
     enum rk_status status = rk_window_check_gradients(window, error);
-    if (status == RK_OK) status = rk_weights_check_index(window->weights, index, error);
+    if (status == RK_OK)
+        status = rk_weights_check_index(window->weights, index, error);
     if (status == RK_OK)
         rk_tensor_unpack(&window->weights->tensors[index], window->weights->dtype, plain,
                          window->gradient[index]);
     return status;
 }
 
-enum rk_status rk_window_state_width(const struct rk_window *window, size_t layer, size_t index,
-                                     size_t *width, struct rk_error *error)
+enum rk_status rk_window_state_width(const struct rk_window *window, size_t layer,
+                                     size_t index, size_t *width, struct rk_error *error)
 {
     if (layer >= window->weights->n_layers)
         return rk_fail(error, RK_INVALID, "layer %zu does not exist; there are %zu", layer,
                        window->weights->n_layers);
     const struct rk_program *program = window->sequences[layer].program;
     if (index >= rk_program_n_states(program))
-        return rk_fail(error, RK_INVALID, "state %zu of layer %zu does not exist; there are %zu",
-                       index, layer, rk_program_n_states(program));
+        return rk_fail(error, RK_INVALID,
+                       "state %zu of layer %zu does not exist; there are %zu", index, layer,
+                       rk_program_n_states(program));
     *width = rk_program_state_width(program, index);
     return RK_OK;
 }
 
-enum rk_status rk_window_get_initial_state_gradient(void *plain, const struct rk_window *window,
+enum rk_status rk_window_get_initial_state_gradient(void *plain,
+                                                    const struct rk_window *window,
                                                     size_t layer, size_t index,
                                                     struct rk_error *error)
 {
     size_t width = 0;
     enum rk_status status = rk_window_check_gradients(window, error);
-    if (status == RK_OK) status = rk_window_state_width(window, layer, index, &width, error);
+    if (status == RK_OK)
+        status = rk_window_state_width(window, layer, index, &width, error);
     if (status == RK_OK)
         rk_rows_unpack(window->weights->dtype, plain,
                        rk_sequence_initial_state_gradient(&window->sequences[layer], index),

@@ -6,8 +6,8 @@
 
 #include "kernels/update.h"
 
-/* The arrays are cut into blocks, none across two tensors. Threads own blocks; the norm adds
- * the blocks' sums in order, so that it does not depend on who made them. */
+/* The arrays are cut into blocks, none across two tensors. Threads own blocks; the norm
+ * adds the blocks' sums in order, so that it does not depend on who made them. */
 enum { BLOCK_BYTES = 64 << 10 };
 
 struct block {
@@ -20,8 +20,8 @@ struct rk_solver {
     size_t n_tensors, n_blocks;
     struct rk_solver_tensor *tensors;
     struct block *blocks;
-    double *sums;          /* of a block's squares                  */
-    char *first, *second;  /* moments, laid out as the weights      */
+    double *sums;         /* of a block's squares */
+    char *first, *second; /* moments, laid out as the weights */
     uint64_t n_steps;
 };
 
@@ -33,7 +33,8 @@ static enum rk_status check_options(const struct rk_solver_options *options,
     bool is_adam = options->kind == RK_ADAM || options->kind == RK_ADAMW;
     bool has_momentum = options->kind == RK_MOMENTUM || options->kind == RK_NESTEROV;
     if ((int)options->kind < 0 || options->kind >= RK_N_SOLVERS)
-        return rk_fail(error, RK_INVALID, "solver number %d is unknown", (int)options->kind);
+        return rk_fail(error, RK_INVALID, "solver number %d is unknown",
+                       (int)options->kind);
     if (!(options->alpha >= 0 && isfinite(options->alpha)))
         return rk_fail(error, RK_INVALID, "alpha is %g; it must be finite and at least 0",
                        options->alpha);
@@ -47,20 +48,22 @@ static enum rk_status check_options(const struct rk_solver_options *options,
         return rk_fail(error, RK_INVALID, "epsilon is %g; it must be finite and above 0",
                        options->epsilon);
     if (has_momentum && !(options->momentum >= 0 && options->momentum < 1))
-        return rk_fail(error, RK_INVALID, "momentum is %g; it must be at least 0 and below 1",
+        return rk_fail(error, RK_INVALID,
+                       "momentum is %g; it must be at least 0 and below 1",
                        options->momentum);
     return RK_OK;
 }
 
-static enum rk_status check_tensors(const struct rk_solver_tensor *tensors, size_t n_tensors,
-                                    struct rk_error *error)
+static enum rk_status check_tensors(const struct rk_solver_tensor *tensors,
+                                    size_t n_tensors, struct rk_error *error)
 {
     for (size_t i = 0; i < n_tensors; i++)
         if (!(tensors[i].low <= tensors[i].high))
-            return rk_fail(error, RK_INVALID,
-                           "limits of tensor %zu are %g and %g; the first must not be above the "
-                           "second",
-                           i, tensors[i].low, tensors[i].high);
+            return rk_fail(
+                error, RK_INVALID,
+                "limits of tensor %zu are %g and %g; the first must not be above the "
+                "second",
+                i, tensors[i].low, tensors[i].high);
     return RK_OK;
 }
 
@@ -90,8 +93,10 @@ static bool alloc_arrays(struct rk_solver *solver, size_t n_bytes)
     solver->tensors = rk_alloc(solver->n_tensors * sizeof *solver->tensors);
     solver->blocks = rk_alloc(solver->n_blocks * sizeof *solver->blocks);
     solver->sums = rk_alloc(solver->n_blocks * sizeof *solver->sums);
-    if (needs_first) solver->first = rk_alloc(n_bytes);
-    if (needs_second) solver->second = rk_alloc(n_bytes);
+    if (needs_first)
+        solver->first = rk_alloc(n_bytes);
+    if (needs_second)
+        solver->second = rk_alloc(n_bytes);
     return solver->tensors && solver->blocks && solver->sums &&
            (!needs_first || solver->first) && (!needs_second || solver->second);
 }
@@ -103,10 +108,13 @@ enum rk_status rk_solver_create(struct rk_solver **result, const struct rk_kerne
 {
     *result = NULL;
     enum rk_status status = check_options(options, error);
-    if (status == RK_OK) status = check_tensors(tensors, n_tensors, error);
-    if (status != RK_OK) return status;
+    if (status == RK_OK)
+        status = check_tensors(tensors, n_tensors, error);
+    if (status != RK_OK)
+        return status;
     struct rk_solver *solver = rk_alloc(sizeof *solver);
-    if (!solver) return rk_fail(error, RK_NOMEM, "no memory for a solver");
+    if (!solver)
+        return rk_fail(error, RK_NOMEM, "no memory for a solver");
     solver->kernels = kernels;
     solver->options = *options;
     solver->n_tensors = n_tensors;
@@ -126,7 +134,8 @@ enum rk_status rk_solver_create(struct rk_solver **result, const struct rk_kerne
 
 void rk_solver_free(struct rk_solver *solver)
 {
-    if (!solver) return;
+    if (!solver)
+        return;
     rk_free(solver->tensors);
     rk_free(solver->blocks);
     rk_free(solver->sums);
@@ -141,7 +150,10 @@ const struct rk_solver_tensor *rk_solver_tensors(const struct rk_solver *solver,
     return solver->tensors;
 }
 
-uint64_t rk_solver_n_steps(const struct rk_solver *solver) { return solver->n_steps; }
+uint64_t rk_solver_n_steps(const struct rk_solver *solver)
+{
+    return solver->n_steps;
+}
 
 /* ---------------------------------------------------------------------- step */
 
@@ -182,7 +194,8 @@ static struct rk_update start_update(const struct step *step, double norm)
         .epsilon = options->epsilon,
     };
     double clip = step->max_norm / (norm + 1e-6);
-    if (step->max_norm > 0 && clip < 1) update.scale = clip;
+    if (step->max_norm > 0 && clip < 1)
+        update.scale = clip;
     if (options->kind == RK_ADAM || options->kind == RK_ADAMW) {
         double t = (double)(step->solver->n_steps + 1);
         update.rate /= 1 - pow(options->beta_1, t);
@@ -218,33 +231,37 @@ static void step_task(void *context, struct rk_team *team, int thread)
     rk_share(solver->n_blocks, team->n_threads, thread, &first, &last);
     for (size_t i = first; i < last; i++) {
         const struct block *block = &solver->blocks[i];
-        solver->sums[i] =
-            solver->kernels->sum_squares(step->gradient + block->offset,
-                                         block->n_bytes / rk_real_size(solver->kernels->dtype));
+        solver->sums[i] = solver->kernels->sum_squares(
+            step->gradient + block->offset,
+            block->n_bytes / rk_real_size(solver->kernels->dtype));
     }
     rk_team_wait(team);
     double norm = 0;
     for (size_t i = 0; i < solver->n_blocks; i++)
         norm += solver->sums[i];
     norm = sqrt(norm);
-    if (thread == 0) step->norm = norm;
-    if (!isfinite(norm)) return;
+    if (thread == 0)
+        step->norm = norm;
+    if (!isfinite(norm))
+        return;
     struct rk_update update = start_update(step, norm);
     for (size_t i = first; i < last; i++)
         update_block(step, &solver->blocks[i], update);
 }
 
 enum rk_status rk_solver_step(struct rk_solver *solver, char *weights, const char *gradient,
-                              double learning_rate, double max_norm, int n_threads, double *norm,
-                              struct rk_error *error)
+                              double learning_rate, double max_norm, int n_threads,
+                              double *norm, struct rk_error *error)
 {
     if (!(learning_rate >= 0 && isfinite(learning_rate)))
-        return rk_fail(error, RK_INVALID, "learning_rate is %g; it must be finite and at least 0",
+        return rk_fail(error, RK_INVALID,
+                       "learning_rate is %g; it must be finite and at least 0",
                        learning_rate);
     if (!(max_norm >= 0 && isfinite(max_norm)))
-        return rk_fail(error, RK_INVALID,
-                       "max_grad_norm is %g; it must be finite and at least 0 (0: no clipping)",
-                       max_norm);
+        return rk_fail(
+            error, RK_INVALID,
+            "max_grad_norm is %g; it must be finite and at least 0 (0: no clipping)",
+            max_norm);
     struct step step = {.solver = solver,
                         .weights = weights,
                         .gradient = gradient,
@@ -255,8 +272,8 @@ enum rk_status rk_solver_step(struct rk_solver *solver, char *weights, const cha
     rk_team_run(&team, step_task, &step);
     *norm = step.norm;
     if (!isfinite(step.norm))
-        return rk_fail(error, RK_NONFINITE, "the norm of the gradient is %g; nothing was updated",
-                       step.norm);
+        return rk_fail(error, RK_NONFINITE,
+                       "the norm of the gradient is %g; nothing was updated", step.norm);
     solver->n_steps++;
     return RK_OK;
 }

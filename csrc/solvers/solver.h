@@ -4,8 +4,8 @@
  * passes over memory: the gradient's norm, then everything else (clip, decay, moments,
  * update, limits) at once.
  *
- * With c = min(1, max_norm / (norm + 1e-6)) when clipping (else 1), eta the learning rate and
- * t the number of the step from 1, as in PyTorch (clip_grad_norm_, torch.optim):
+ * With c = min(1, max_norm / (norm + 1e-6)) when clipping (else 1), eta the learning rate
+ * and t the number of the step from 1, as in PyTorch (clip_grad_norm_, torch.optim):
  *
  *   g = c * gradient (+ alpha * w, except adamw)
  *   sgd        w -= eta * g
@@ -35,9 +35,9 @@ enum rk_solver_kind {
 
 struct rk_solver_options {
     enum rk_solver_kind kind;
-    double beta_1, beta_2, epsilon; /* adam, adamw: 0 <= beta < 1, epsilon > 0  */
-    double momentum;                /* momentum, nesterov: 0 <= momentum < 1    */
-    double alpha;                   /* weight decay, >= 0                       */
+    double beta_1, beta_2, epsilon; /* adam, adamw: 0 <= beta < 1, epsilon > 0 */
+    double momentum;                /* momentum, nesterov: 0 <= momentum < 1 */
+    double alpha;                   /* weight decay, >= 0 */
 };
 
 /* A part of the flat array with rules of its own; offset and n_bytes are whole panels. */
@@ -60,8 +60,8 @@ void rk_solver_free(struct rk_solver *solver);
  * double in a fixed order; when it is not finite nothing is touched, no step is counted and
  * the status is RK_NONFINITE. Padding lanes of the gradient are zero. */
 enum rk_status rk_solver_step(struct rk_solver *solver, char *weights, const char *gradient,
-                              double learning_rate, double max_norm, int n_threads, double *norm,
-                              struct rk_error *error);
+                              double learning_rate, double max_norm, int n_threads,
+                              double *norm, struct rk_error *error);
 
 const struct rk_solver_tensor *rk_solver_tensors(const struct rk_solver *solver, size_t *n);
 /* Steps made so far. */
