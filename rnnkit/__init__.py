@@ -23,7 +23,7 @@ _HOMES = {
     "show_versions": "rnnkit.cli",
 }
 
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> object:

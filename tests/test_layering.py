@@ -12,7 +12,7 @@ import pytest
 # stands over the base alone.
 PYTHON = [
     ["errors"],
-    ["plugins"],
+    ["plugins", "parameters"],
     ["compiler", "core"],
     ["cells", "tokenizers"],
     ["model"],

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "text/tokenizer.h"
+
+enum { MAX_TOKENS = 1 << 24 };
+
+/* Puts the texts into the vocabulary, refusing what is empty or there already. */
+static enum rk_status fill(struct rk_strings *vocabulary, const struct rk_texts *texts,
+                           struct rk_error *error)
+{
+    for (size_t i = 0; i < texts->n; i++) {
+        struct rk_span token = rk_texts_get(texts, i);
+        size_t number;
+        if (token.n_bytes == 0)
+            return rk_fail(error, RK_INVALID, "token %zu of the vocabulary is empty", i);
+        if (rk_strings_add(vocabulary, token, false, &number) != RK_OK)
+            return rk_fail(error, RK_NOMEM, "no memory for a vocabulary of %zu tokens",
+                           texts->n);
+        if (number != i)
+            return rk_fail(error, RK_INVALID,
+                           "tokens %zu and %zu of the vocabulary are equal", number, i);
+    }
+    return RK_OK;
+}
+
+static int32_t id_of(const struct rk_tokenizer *tokenizer, struct rk_span token)
+{
+    size_t number;
+    if (rk_strings_find(&tokenizer->vocabulary, token, tokenizer->lowercase, &number))
+        return (int32_t)number;
+    return tokenizer->unk_id;
+}
+
+static enum rk_status find_special_ids(struct rk_tokenizer *t, struct rk_error *error)
+{
+    bool is_byte = t->rule == RK_BYTE;
+    t->unk_id = -1; /* what is not there */
+    t->end_id = id_of(t, (struct rk_span){(const uint8_t *)RK_END, RK_SPECIAL_LENGTH});
+    if (t->end_id < 0)
+        return rk_fail(error, RK_INVALID, "the vocabulary has no " RK_END);
+    if (is_byte && (t->vocabulary.n != RK_N_BYTES + 1 || t->end_id != RK_N_BYTES))
+        return rk_fail(error, RK_INVALID, "a vocabulary of bytes is all 256 and " RK_END);
+    if (!is_byte)
+        t->unk_id = id_of(t, (struct rk_span){(const uint8_t *)RK_UNK, RK_SPECIAL_LENGTH});
+    if (!is_byte && t->unk_id < 0)
+        return rk_fail(error, RK_INVALID, "the vocabulary has no " RK_UNK);
+    return RK_OK;
+}
+
+enum rk_status rk_tokenizer_create(struct rk_tokenizer **tokenizer, enum rk_rule rule,
+                                   bool lowercase, const struct rk_texts *vocabulary,
+                                   struct rk_error *error)
+{
+    *tokenizer = NULL;
+    if (vocabulary->n > MAX_TOKENS)
+        return rk_fail(error, RK_INVALID, "%zu tokens in the vocabulary; at most %d may be",
+                       vocabulary->n, MAX_TOKENS);
+    enum rk_status status = rk_texts_check(vocabulary, false, error);
+    if (status != RK_OK)
+        return status;
+    struct rk_tokenizer *made = rk_alloc(sizeof *made);
+    if (!made)
+        return rk_fail(error, RK_NOMEM, "no memory for a tokenizer");
+    made->rule = rule;
+    made->lowercase = lowercase;
+    status = fill(&made->vocabulary, vocabulary, error);
+    if (status == RK_OK)
+        status = find_special_ids(made, error);
+    if (status != RK_OK) {
+        rk_tokenizer_free(made);
+        return status;
+    }
+    for (int i = 0; i < RK_N_ASCII; i++) {
+        uint8_t character = (uint8_t)i;
+        made->ascii_ids[i] = id_of(made, (struct rk_span){&character, 1});
+    }
+    *tokenizer = made;
+    return RK_OK;
+}
+
+void rk_tokenizer_free(struct rk_tokenizer *tokenizer)
+{
+    if (!tokenizer)
+        return;
+    rk_strings_free(&tokenizer->vocabulary);
+    rk_free(tokenizer);
+}
+
+size_t rk_tokenizer_n_tokens(const struct rk_tokenizer *tokenizer)
+{
+    return tokenizer->vocabulary.n;
+}
+
+int32_t rk_tokenizer_end_id(const struct rk_tokenizer *tokenizer)
+{
+    return tokenizer->end_id;
+}
+
+int32_t rk_tokenizer_unk_id(const struct rk_tokenizer *tokenizer)
+{
+    return tokenizer->unk_id;
+}
+
+/* Writes the ids of one text; returns how many. */
+static size_t encode(const struct rk_tokenizer *tokenizer, struct rk_span text,
+                     int32_t *ids)
+{
+    struct rk_span token;
+    size_t n = 0, at = 0;
+    if (tokenizer->rule == RK_BYTE) {
+        for (; n < text.n_bytes; n++)
+            ids[n] = text.bytes[n];
+        return n;
+    }
+    while (rk_token_next(tokenizer->rule, text, &at, &token)) {
+        bool is_ascii = token.n_bytes == 1 && token.bytes[0] < RK_N_ASCII;
+        ids[n++] =
+            is_ascii ? tokenizer->ascii_ids[token.bytes[0]] : id_of(tokenizer, token);
+    }
+    return n;
+}
+
+enum rk_status rk_tokenizer_encode(const struct rk_tokenizer *tokenizer,
+                                   const struct rk_texts *texts, int32_t *ids,
+                                   int64_t *id_offsets, struct rk_error *error)
+{
+    enum rk_status status = rk_texts_check(texts, tokenizer->rule == RK_BYTE, error);
+    if (status != RK_OK)
+        return status;
+    size_t n = 0;
+    id_offsets[0] = 0;
+    for (size_t i = 0; i < texts->n; i++) {
+        n += encode(tokenizer, rk_texts_get(texts, i), ids + n);
+        id_offsets[i + 1] = (int64_t)n;
+    }
+    return RK_OK;
+}
