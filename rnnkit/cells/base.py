@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, TextIO
 
@@ -25,9 +23,10 @@ class Cell:
                 f = sigmoid(self.linear("f", x, h))
                 return (1 - f) * h + f * tanh(self.linear("g", x, f * h))
 
-    ``step(self, x, *states)`` is run once on symbols and compiled, forward and backward. It
-    returns one new value for each state, the first of them also the output; or the output
-    and then one value for each state. Loops and ifs on plain numbers are unrolled.
+    ``step(self, x, *states)`` is run once on symbols and compiled, forward and
+    backward. It returns one new value for each state, the first of them also the
+    output; or the output and then one value for each state. Loops and ifs on plain
+    numbers are unrolled.
 
     Parameters of the cell are arguments of ``__init__``, which only stores them under
     their names; they are then reached as ``cell__name`` in a grid search.
@@ -35,20 +34,22 @@ class Cell:
     Attributes
     ----------
     states : tuple of str
-        Names of what is carried from step to step, in the order of ``step``'s arguments.
+        Names of what is carried from step to step, in the order of ``step``'s
+        arguments.
     gates : str or tuple of str, optional
-        The label whose parameters are called ``weight_ih``, ``bias_hh``, ...; by default
-        that of the first ``linear``.
+        The label whose parameters are called ``weight_ih``, ``bias_hh``, ...; by
+        default that of the first ``linear``.
     widths : dict
         Units of a state where it is not ``hidden_size``: a number, or the name of an
         attribute of the cell.
     initial : dict
         The value a state starts from where it is not 0.
     initialisers : dict
-        First values by parameter (``"weight_hh"``) or by block (``"bias_ih.f"``): a number,
-        "zeros", "uniform", "normal", "glorot", "orthogonal", "identity", a pair such as
-        ``("normal", 0.01)``, or the name of an attribute of the cell. By default weights
-        are uniform within 1 / sqrt(hidden_size) of 0, biases and vectors 0.
+        First values by parameter (``"weight_hh"``) or by block (``"bias_ih.f"``): a
+        number, "zeros", "uniform", "normal", "glorot", "orthogonal", "identity", a pair
+        such as ``("normal", 0.01)``, or the name of an attribute of the cell. By
+        default weights are uniform within 1 / sqrt(hidden_size) of 0, biases and
+        vectors 0.
     limits : dict
         ``(lowest, highest)`` by parameter, kept by every update.
     weight_decay : dict
@@ -78,7 +79,7 @@ class Cell:
         bias: bool = True,
         blocks: int | None = None,
     ) -> Any:
-        """W x + U h + ... + biases, one block of rows for each gate; within ``step`` only.
+        """W x + U h + ... + biases, a block of rows for each gate; within ``step``.
 
         Parameters
         ----------
@@ -140,17 +141,13 @@ class Cell:
         file : text stream, optional
             Standard output by default.
         """
-        graph = differentiate(trace(self, input_size, hidden_size))
-        print(f"{self!r}\n\n{graph}", file=file or sys.stdout)
-        # The core stands above the cells: it is asked for by name, and may be missing.
-        try:
-            core = importlib.import_module("rnnkit.core")
-        except ImportError as error:
-            print(f"no program: {error}", file=file or sys.stdout)
-            return
-        print(core.Program(graph.to_words(), dtype), file=file or sys.stdout)
+        from rnnkit.core import Program  # cells are written and traced without it
 
-    # ------------------------------------------------------- parameters, as scikit-learn
+        graph = differentiate(trace(self, input_size, hidden_size))
+        program = Program(graph.to_words(), dtype)
+        print(f"{self!r}\n\n{graph}\n{program}", file=file)
+
+    # ----------------------------------------------------- parameters, as scikit-learn
 
     @classmethod
     def _parameter_names(cls) -> list[str]:

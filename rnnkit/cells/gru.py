@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# mypy: allow-untyped-defs
 from rnnkit.cells.base import Cell
 from rnnkit.compiler.symbols import sigmoid, tanh
 
 
 class GRU(Cell):
-    """Gated recurrent unit (Cho et al., 2014); the reset gate acts after the product, as in
-    cuDNN and PyTorch.
+    """Gated recurrent unit (Cho et al., 2014); the reset gate acts after the product,
+    as in cuDNN and PyTorch.
     """
 
     states = ("h",)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# mypy: allow-untyped-defs
+# ruff: noqa: RUF012
 from rnnkit.cells.base import Cell
 from rnnkit.compiler.symbols import sigmoid, tanh
 
 
 class LSTM(Cell):
-    """Long short-term memory (Hochreiter & Schmidhuber, 1997), with the forget gate of Gers
-    et al. (2000).
+    """Long short-term memory (Hochreiter & Schmidhuber, 1997), with the forget gate of
+    Gers et al. (2000).
 
     Parameters
     ----------
@@ -17,7 +19,7 @@ class LSTM(Cell):
     gates = "ifgo"
     initialisers = {"bias_ih.f": "forget_bias"}
 
-    def __init__(self, forget_bias=1.0):
+    def __init__(self, forget_bias: float = 1.0) -> None:
         self.forget_bias = forget_bias
 
     def step(self, x, h, c):

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# mypy: allow-untyped-defs
 from rnnkit.cells.base import Cell
 from rnnkit.compiler.symbols import relu, tanh
 from rnnkit.errors import CellError
@@ -14,7 +15,7 @@ class RNN(Cell):
 
     states = ("h",)
 
-    def __init__(self, activation="tanh"):
+    def __init__(self, activation: str = "tanh") -> None:
         self.activation = activation
 
     def step(self, x, h):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The compiler: a cell's equations become a graph, and graphs become others.
 
-``trace`` runs a cell's step on symbols; ``with_masks`` and ``with_resets`` make the variants
-that training runs; ``differentiate`` appends the backward part. Pure Python and NumPy.
+``trace`` runs a cell's step on symbols; ``with_masks`` and ``with_resets`` make the
+variants that training runs; ``differentiate`` appends the backward part. Pure Python
+and NumPy.
 """
 
 from rnnkit.compiler.differentiate import differentiate

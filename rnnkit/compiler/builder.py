@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from rnnkit.compiler.check import MAX_NODES
 from rnnkit.compiler.graph import (
     Graph,
     Kind,
@@ -17,14 +18,12 @@ from rnnkit.compiler.graph import (
 from rnnkit.compiler.ops import OPS
 from rnnkit.errors import GraphError
 
-MAX_NODES = 1 << 16
-
 
 class Builder:
     """A growing list of nodes in which no two are equal.
 
-    Calling it adds an elementwise or reducing node: ``b("mul", x, y)`` gives the index of
-    the product, of an equal node that is there already, or of the folded constant.
+    Calling it adds an elementwise or reducing node: ``b("mul", x, y)`` gives the index
+    of the product, of an equal node that is there already, or of the folded constant.
     """
 
     def __init__(self, nodes: Iterable[Node] = ()) -> None:

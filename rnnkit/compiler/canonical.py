@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The canonical form of a traced graph: sums of products joined, dead nodes dropped.
 
-Joining fixes the order in which a gate's chain is summed (all biases, then the terms, those
-of the input first), so that the core may compute the input's part for all steps at once
-without changing a bit.
+Joining fixes the order in which a gate's chain is summed (all biases, then the terms,
+those of the input first), so that the core may compute the input's part for all steps
+at once without changing a bit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rnnkit.compiler.graph import Graph, Node, linear_parts
 
 
 def canonical(graph: Graph) -> Graph:
-    """The same step: dead nodes dropped, added products joined, unused parameters left out."""
+    """The same step without dead nodes and parameters, added products joined."""
     return _drop_parameters(_drop_nodes(_join_linears(_drop_nodes(graph))))
 
 

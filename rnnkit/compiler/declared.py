@@ -8,13 +8,10 @@ import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rnnkit.compiler.graph import Initialiser, Parameter
-from rnnkit.compiler.initialise import parse
+from rnnkit.compiler.check import MAX_BLOCKS, MAX_STATES, MAX_WIDTH
+from rnnkit.compiler.graph import Initialiser, Parameter, is_name
+from rnnkit.compiler.initialise import KINDS, parse
 from rnnkit.compiler.where import cell_error
-
-MAX_WIDTH = 1 << 22
-MAX_STATES = 64
-MAX_BLOCKS = 1 << 12
 
 
 class Declared:
@@ -46,7 +43,7 @@ class Declared:
     def parameter(
         self, name: str, block_names: tuple[str, ...], width: int, columns: int | None
     ) -> Parameter:
-        """A parameter with what is declared for it; `columns` None makes it a vector."""
+        """A parameter with what is declared for it; without `columns` a vector."""
         is_weight = columns is not None
         default = "uniform" if is_weight else "zeros"
         spec = self._initialisers.get(name, default)
@@ -85,36 +82,39 @@ class Declared:
                 if name not in known:
                     raise self._error(
                         f"{what} names {name!r}, which the step does not use",
-                        f"its parameters are {', '.join(names) or 'none'}; one block of "
-                        "them is written as in 'bias_ih.f'",
+                        f"its parameters are {', '.join(names) or 'none'}; one block "
+                        "of them is written as in 'bias_ih.f'",
                     )
 
     def block_names(
         self, label: str | Sequence[str], blocks: int | None
     ) -> tuple[str, tuple[str, ...]]:
         """The name that a label gives to parameters, and the names of its blocks."""
-        if blocks is not None:
-            if isinstance(blocks, bool) or not isinstance(blocks, int) or blocks < 1:
-                raise cell_error(
-                    f"blocks is {blocks!r}", "it is a positive number of blocks"
-                )
-            names = tuple(str(i) for i in range(blocks))
-        else:
-            names = tuple(label)
-        words = [label] if isinstance(label, str) else list(label)
-        joined = "_".join(map(str, words))
-        if not all(isinstance(word, str) for word in words) or not _is_word(joined):
+        words = [label] if isinstance(label, str) else label
+        if (
+            not isinstance(words, Sequence)
+            or not all(isinstance(word, str) for word in words)
+            or not is_name("_".join(words))
+        ):
             raise cell_error(
                 f"a label is {label!r}",
-                "it is a string with a letter for each block, as in 'ifgo', or a list of "
-                "names, as in ('reset', 'update')",
+                "it is a string with a letter for each block, as in 'ifgo', or a list "
+                "of names, as in ('reset', 'update')",
             )
-        if len(set(names)) < len(names) or len(names) > MAX_BLOCKS:
+        if blocks is None:
+            names = tuple(label)
+        elif _is_whole(blocks) and 1 <= blocks <= MAX_BLOCKS:
+            names = tuple(str(i) for i in range(blocks))
+        else:
+            raise cell_error(
+                f"blocks is {blocks!r}", f"it is a number of blocks, up to {MAX_BLOCKS}"
+            )
+        if len(set(names)) < len(names):
             raise cell_error(
                 f"the label {label!r} names a block twice",
                 "each letter is a block of its own; for one block write blocks=1",
             )
-        return joined, names
+        return "_".join(words), names
 
     # ------------------------------------------------------------------- declarations
 
@@ -132,7 +132,7 @@ class Declared:
                 f"there are {len(states)} states", f"at most {MAX_STATES}"
             )
         for name in states:
-            if not isinstance(name, str) or not name.isidentifier() or name == "x":
+            if not isinstance(name, str) or not is_name(name) or name == "x":
                 raise self._error(
                     f"a state is named {name!r}", "a name is an identifier other than x"
                 )
@@ -150,8 +150,8 @@ class Declared:
             if not _is_whole(width) or not 1 <= width <= MAX_WIDTH:
                 raise self._error(
                     f"widths[{name!r}] is {width!r}",
-                    "a width is a positive number of units, or the name of an attribute "
-                    "of the cell that holds it",
+                    "a width is a positive number of units, or the name of an "
+                    "attribute of the cell that holds it",
                 )
             widths[name] = int(width)
         return widths
@@ -169,8 +169,10 @@ class Declared:
         return values
 
     def _initialiser(self, name: str, spec: Any, is_weight: bool) -> Initialiser:
+        is_kind = isinstance(spec, str) and spec in KINDS
         try:
-            return parse(self._resolve(spec), self.hidden_size, is_weight)
+            resolved = spec if is_kind else self._resolve(spec)
+            return parse(resolved, self.hidden_size, is_weight)
         except ValueError as error:
             raise self._error(
                 f"the initialiser of {name}: {error}",
@@ -220,10 +222,6 @@ def _size(value: Any, name: str) -> int:
             f"{name} is {value!r}, allowed are whole numbers from 1 to {MAX_WIDTH}"
         )
     return int(value)
-
-
-def _is_word(text: str) -> bool:
-    return text.replace("_", "").isalnum()
 
 
 def _is_whole(value: Any) -> bool:

@@ -50,8 +50,8 @@ def differentiate(graph: Graph) -> Graph:
 class _Reverse:
     """Gradients under way: what each forward node has been given so far.
 
-    A gradient is kept apart while it still has to be summed over rows or units, and so are
-    the terms of transposed products: one sum and one product serve all of them.
+    A gradient is kept apart while it still has to be summed over rows or units, and so
+    are the terms of transposed products: one sum and one product serve all of them.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -67,7 +67,7 @@ class _Reverse:
     def contribute(self, i: int, gradient: int, kind: Kind, width: int) -> None:
         """Hand `gradient`, that of a value of this kind and width, to node `i`."""
         node = self.b.nodes[i]
-        if node.kind == kind:
+        if not kind & ~node.kind:
             self.direct[i].append(gradient)
         elif node.kind != Kind.CONST:
             self.wide[i][width].append(self.b.spread(gradient, kind, width))

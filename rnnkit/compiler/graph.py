@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The graph: a cell as a flat list of primitive nodes, the one frozen form of a cell.
 
-Everything starts from it: training, inference, the C library, the model file. Nodes stand
-in topological order. A graph with a backward part has its forward nodes first.
+Everything starts from it: training, inference, the C library, the model file. Nodes
+stand in topological order. A graph with a backward part has its forward nodes first.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -146,11 +147,26 @@ class Graph:
             state_gradients=(),
         )
 
+    # The forms of a graph live in modules of their own, which know this one.
+
     def to_words(self) -> np.ndarray:
         """The graph as int32 words, for the core and for model files."""
         from rnnkit.compiler.words import to_words
 
         return to_words(self)
+
+    def to_json(self) -> str:
+        """The plain forward graph with all its names, for model files."""
+        from rnnkit.compiler.stored import to_json
+
+        return to_json(self)
+
+    @staticmethod
+    def from_json(text: str | bytes) -> Graph:
+        """The graph of `to_json`; untrusted input raises GraphError where malformed."""
+        from rnnkit.compiler.stored import from_json
+
+        return from_json(text)
 
     def __str__(self) -> str:
         from rnnkit.compiler.listing import listing
@@ -164,6 +180,11 @@ def linear_parts(node: Node) -> tuple[tuple[tuple[int, int], ...], ...]:
     first = 1 if node.op == "linear" else 0
     pairs = tuple(zip(node.attrs[first::2], node.attrs[first + 1 :: 2], strict=True))
     return pairs[:n_biases], pairs[n_biases:]
+
+
+def is_name(text: str) -> bool:
+    """Whether parameters, blocks and states may have this name."""
+    return re.fullmatch(r"[A-Za-z0-9_]{1,100}", text) is not None
 
 
 def words_of_float(value: float) -> tuple[int, int]:

@@ -11,8 +11,8 @@ import numpy as np
 
 from rnnkit.compiler.graph import Initialiser, Parameter
 
-# Each kind: its value where none is given ("H" stands for 1 / sqrt(hidden_size)), whether
-# it is for weights alone, and what the value means.
+# Each kind: its value where none is given ("H" stands for 1 / sqrt(hidden_size)),
+# whether it is for weights alone, and what the value means.
 KINDS: dict[str, tuple[float | str | None, bool, str]] = {
     "zeros": (0.0, False, "all 0"),
     "constant": (None, False, "all equal to the value"),
@@ -93,13 +93,13 @@ def _draw(
         case "orthogonal":
             return value * _orthogonal(shape, rng)
         case "identity":
-            return value * np.eye(*shape)
+            return np.asarray(value * np.eye(shape[0], shape[1]))
         case _:
             return np.full(shape, value)
 
 
 def _orthogonal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Uniform over all such matrices (Mezzadri, 2007): QR of normals, signs fixed by R."""
+    """Uniform over all such matrices (Mezzadri, 2007): Q of normals, signs by R."""
     tall = rng.normal(size=(max(shape), min(shape)))
     q, r = np.linalg.qr(tall)
     q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)

@@ -13,6 +13,15 @@ from rnnkit.compiler.graph import (
 )
 
 _FLAGS = ("reset", "active")
+_INFIX = {
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "div": "/",
+    "greater": ">",
+    "greater_equal": ">=",
+    "equal": "==",
+}
 
 
 def listing(graph: Graph) -> str:
@@ -97,6 +106,8 @@ def _expression(graph: Graph, node: Node) -> str:
             return f"gradient of {_block(graph, node.attrs)} += {args[0]} (x) {args[1]}"
         case "vector_grad":
             return f"gradient of {_block(graph, node.attrs)} += {args[0]}"
+        case op if op in _INFIX:
+            return f"{args[0]} {_INFIX[op]} {args[1]}"
         case _:
             return f"{node.op} {', '.join(args)}".rstrip()
 

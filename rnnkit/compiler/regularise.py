@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Variants of a graph for running: dropout masks at named sites, resets and ends of rows.
+"""Variants of a graph for running: dropout masks at sites, resets, ends of rows.
 
 They stand between trace and differentiate; the stored graph has neither.
 """
@@ -31,8 +31,8 @@ def with_masks(
     graph : Graph
         Without a backward part.
     sites : mapping of str to float
-        Rates in [0, 1) by site: "input" masks x before all else, "output" the output alone,
-        not the state that is carried. A rate of 0 leaves a site as it is.
+        Rates in [0, 1) by site: "input" masks x before all else, "output" the output
+        alone, not the state that is carried. A rate of 0 leaves a site as it is.
     first_site : int, default=0
         Added to the sites' numbers.
     per_sequence : bool, default=False
@@ -80,9 +80,9 @@ def with_masks(
 def with_resets(graph: Graph) -> Graph:
     """The graph that obeys row flags: reset before a step, active during it.
 
-    A row that is reset starts from the initial states. A row that is not active keeps its
-    states; its output is its frozen state where the output is a state, else 0. All by
-    selects, so that windows without flags give the same bits.
+    A row that is reset starts from the initial states. A row that is not active keeps
+    its states; its output is its frozen state where the output is a state, else 0. All
+    by selects, so that windows without flags give the same bits.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a cell's step computes with: symbols, and the functions on them.
 
-A symbol stands for a value of the trace that made it; arithmetic on it adds nodes there.
-What cannot be traced is refused with the line of the cell and the remedy. The functions
-take plain numbers as well, and then give one.
+A symbol stands for a value of the trace that made it; arithmetic on it adds nodes
+there. What cannot be traced is refused with the line of the cell and the remedy. The
+functions take plain numbers as well, and then give one.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from rnnkit.compiler.where import cell_error
 
 if TYPE_CHECKING:
     from rnnkit.compiler.trace import Trace
-
-Operand = "Symbol | float"
 
 
 class Symbol:
@@ -113,6 +111,9 @@ class Symbol:
 
     __hash__ = object.__hash__
 
+    def __rpow__(self, base: Any) -> Never:
+        raise cell_error("a value is an exponent", "write exp(x * log(base))")
+
     # ------------------------------------------------------------ what is not there
 
     def __bool__(self) -> Never:
@@ -152,8 +153,8 @@ class Symbol:
             raise AttributeError(name)
         raise cell_error(
             f"a value has no attribute {name!r}",
-            "it has width, arithmetic and comparisons; functions such as tanh, mean and "
-            "select are imported from rnnkit.cells",
+            "it has width, arithmetic and comparisons; functions such as tanh, mean "
+            "and select are imported from rnnkit.cells",
         )
 
     def __array__(self, *args: Any, **kwargs: Any) -> Never:
@@ -192,14 +193,12 @@ _REFUSED = {
     "xor": ("^", "a power is **"),
     "lshift": ("<<", "multiply by a power of two"),
     "rshift": (">>", "divide by a power of two"),
+    "divmod": ("divmod", "division is /"),
+    "invert": ("~", "write 1 - condition"),
 }
 for _name, _texts in _REFUSED.items():
     setattr(Symbol, f"__{_name}__", _refuse(*_texts))
     setattr(Symbol, f"__r{_name}__", _refuse(*_texts))
-Symbol.__invert__ = _refuse("~", "write 1 - condition")  # type: ignore[attr-defined]
-Symbol.__rpow__ = _refuse(  # type: ignore[attr-defined]
-    "** with a value as exponent", "write exp(x * log(base))"
-)
 
 _OPERATOR_OF_UFUNC = {
     "add": "add",
@@ -227,7 +226,7 @@ def _numpy_error(what: str) -> Exception:
     )
 
 
-# ----------------------------------------------------------------------------- functions
+# --------------------------------------------------------------------------- functions
 
 
 def _apply(op: str, *operands: Any) -> Any:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Trace: a cell's equations, run once on symbols, become a graph.
 
-A cell is any object with `states` and `step`; what its equations cannot say it declares as
-data (see `Cell`). The trace keeps all it knows in itself and in its symbols, and works on a
-shallow copy of the cell, so two threads may trace the same cell at once.
+A cell is any object with `states` and `step`; what its equations cannot say it declares
+as data (see `Cell`). The trace keeps all it knows in itself and in its symbols, and
+works on a shallow copy of the cell, so two threads may trace the same cell at once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from rnnkit.compiler.builder import Builder
 from rnnkit.compiler.canonical import canonical
 from rnnkit.compiler.declared import Declared
-from rnnkit.compiler.graph import Graph, Kind, Node, Parameter, State
+from rnnkit.compiler.graph import Graph, Kind, Node, Parameter, State, is_name
 from rnnkit.compiler.symbols import Symbol
 from rnnkit.compiler.where import cell_error, line_of_function, line_of_traceback
 from rnnkit.errors import CellError, GraphError
@@ -30,9 +30,9 @@ def trace(cell: Any, input_size: int, hidden_size: int) -> Graph:
     Parameters
     ----------
     cell : object
-        With `states` (names) and ``step(x, *states)``; usually a `Cell`. ``step`` returns
-        either one value for each state, the first of them also the output, or the output
-        and then one value for each state.
+        With `states` (names) and ``step(x, *states)``; usually a `Cell`. ``step``
+        returns either one value for each state, the first of them also the output, or
+        the output and then one value for each state.
     input_size : int
         Units of x.
     hidden_size : int
@@ -98,7 +98,7 @@ class Trace:
     # -------------------------------------------------------------------- the step
 
     def run_step(self, cell: Any, x: Symbol, states: Sequence[Symbol]) -> Any:
-        """What the step returns, run on a copy of the cell that is bound to this trace."""
+        """What the step returns, run on a copy of the cell bound to this trace."""
         bound = copy.copy(cell)
         tools = {
             "linear": self.linear,
@@ -122,7 +122,10 @@ class Trace:
         except CellError:
             raise
         except GraphError as error:
-            raise cell_error(str(error), "is there a loop without end?") from None
+            where = line_of_traceback(error.__traceback__)
+            raise cell_error(
+                str(error), "is there a loop without end?", where
+            ) from None
         except Exception as error:
             where = line_of_traceback(error.__traceback__)
             what = f"the step raised {type(error).__name__}: {error}"
@@ -148,8 +151,8 @@ class Trace:
             if name not in before or after[name] is not before[name]:
                 raise cell_error(
                     f"the step sets self.{name}, which no later step would see",
-                    "what is carried from step to step is a state: list it in `states`, "
-                    "take it as an argument of step and return its new value",
+                    "what is carried from step to step is a state: list it in "
+                    "`states`, take it as an argument of step and return its new value",
                     line_of_function(cell.step),
                 )
 
@@ -167,8 +170,8 @@ class Trace:
         if len(values) != len(names) + 1:
             raise cell_error(
                 f"step returns {len(values)} values, needed are {len(names)} "
-                f"({self._state_list()}; the first is also the output) or {len(names) + 1} "
-                "(the output, then these)",
+                f"({self._state_list()}; the first is also the output) or "
+                f"{len(names) + 1} (the output, then these)",
                 "return a new value for each state, in the order of `states`",
                 where,
             )
@@ -199,8 +202,8 @@ class Trace:
                 raise cell_error(
                     f"step returns a value of width {node.width} as {what}, "
                     f"which has width {width}",
-                    "declare the width, as in widths = {'h': 'projection_size'}, or change "
-                    "it by self.linear(label, ..., width=...)",
+                    "declare the width, as in widths = {'h': 'projection_size'}, or "
+                    "change it by self.linear(label, ..., width=...)",
                     where,
                 )
             index = self._per_row(index)
@@ -209,7 +212,7 @@ class Trace:
     # ------------------------------------------------------------------ arithmetic
 
     def apply(self, op: str, *operands: Any) -> Symbol:
-        """An elementwise primitive; a width of 1 spreads over the units of the others."""
+        """An elementwise primitive; a width of 1 spreads over the others' units."""
         indices = [
             self._index(operand, f"{op} is given {type(operand).__name__}")
             for operand in operands
@@ -219,15 +222,12 @@ class Trace:
             given = " and ".join(str(self.b.nodes[i].width) for i in indices)
             raise cell_error(
                 f"{op} mixes values of widths {given}",
-                "elementwise operands have equal widths; self.linear(label, x, width=...) "
-                "changes a width",
+                "elementwise operands have equal widths; self.linear(label, x, "
+                "width=...) changes a width",
             )
         if widths:
             indices = [self._per_row(i) for i in indices]
-        try:
-            return Symbol(self, self.b(op, *indices))
-        except GraphError as error:
-            raise cell_error(str(error), "is there a loop without end?") from None
+        return Symbol(self, self.b(op, *indices))
 
     def _per_row(self, index: int) -> int:
         """A value of one unit as one a row, which spreads; others as they are."""
@@ -327,7 +327,7 @@ class Trace:
         blocks: str | Sequence[str] | int | None = None,
     ) -> Any:
         """See `Cell.vector`."""
-        if not isinstance(name, str) or not name.isidentifier():
+        if not isinstance(name, str) or not is_name(name):
             raise cell_error(f"a vector is named {name!r}", "a name is an identifier")
         if blocks is None:
             block_names: tuple[str, ...] = ("0",)
