@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``rnnkit fit``: train a model on files. Its options are the estimator's parameters."""
+"""``rnnkit fit``: train on files. Its options are the estimator's parameters."""
 
 import argparse
 import contextlib
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from rnnkit.cli.options import assignment, paths_of, value_of
 from rnnkit.cli.parameters import Parameter, estimator_parameters
+from rnnkit.errors import ParameterError
 
 # Parameters that a command cannot offer, or sets by itself.
 NOT_OFFERED = ("input", "vocabulary", "warm_start")
@@ -71,8 +74,20 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.tokenizer_param:
         tokenizer = plugins.make_tokenizer(chosen.get("tokenizer", "word"))
         chosen["tokenizer"] = tokenizer.set_params(**dict(arguments.tokenizer_param))
+    if "tokenizer" in chosen and chosen["tokenizer"] is None:
+        raise ParameterError(
+            "--tokenizer none: sequences of ids are read in Python alone"
+        )
+    check_writable(arguments.output)
     model = RNNLanguageModel(input="filename", **chosen)
     validation = None if arguments.valid is None else paths_of([arguments.valid])
     with contextlib.redirect_stdout(sys.stderr):
         model.fit(paths_of(arguments.files), X_val=validation)
     model.save(arguments.output)
+
+
+def check_writable(path: str) -> None:
+    """Whether the model can be written, asked before hours of training."""
+    folder = Path(path).absolute().parent
+    if Path(path).is_dir() or not os.access(folder, os.W_OK):
+        raise ParameterError(f"{path}: no file of this name can be written")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The estimator's parameters as a table, read from its source without importing it.
 
-Names and defaults come from the signature of `RNNLanguageModel`, types and help from its
-docstring, so that the command line cannot drift from it; importing it would load
+Names and defaults come from the signature of `RNNLanguageModel`, types and help from
+its docstring, so that the command line cannot drift from it; importing it would load
 scikit-learn before the first line of help.
 """
 
@@ -19,7 +19,7 @@ ESTIMATOR = "RNNLanguageModel"
 
 @dataclass(frozen=True)
 class Parameter:
-    """One constructor parameter: `kind` is its docstring's type, `help` its first words."""
+    """One constructor parameter, with its docstring's type and first paragraph."""
 
     name: str
     default: Any
@@ -28,7 +28,7 @@ class Parameter:
 
     @property
     def is_switch(self) -> bool:
-        """Whether it is on or off (or left to the estimator, where None is its default)."""
+        """Whether it is on or off, or left to the estimator where its default is None."""
         return self.kind.startswith("bool")
 
 
