@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Each elementwise instruction against its scalar twin, and blocks, masks and reductions
+ * against plain loops: at odd sizes, with NaN, infinities and denormals. What is not an
+ * elementary function agrees bit for bit.
+ */
+#include "check.h"
+#include "ulp.h"
+
+static const struct rk_kernels *kernels;
+static enum rk_dtype dtype;
+static size_t lanes, size;
+
+/* -------------------------------------------------------------------- scalar twins */
+
+#define TWIN(real)                                                                           \
+    static long double twin_##real(enum rk_vector_op op, real a, real b, real c)             \
+    {                                                                                        \
+        bool nan = isnan(a) || isnan(b);                                                     \
+        switch (op) {                                                                        \
+        case RK_OP_add: return a + b;                                                        \
+        case RK_OP_sub: return a - b;                                                        \
+        case RK_OP_mul: return a * b;                                                        \
+        case RK_OP_div: return a / b;                                                        \
+        case RK_OP_neg: return -a;                                                           \
+        case RK_OP_min: return nan ? (real)NAN : a < b ? a : b;                              \
+        case RK_OP_max: return nan ? (real)NAN : a > b ? a : b;                              \
+        case RK_OP_abs: return fabsl(a);                                                     \
+        case RK_OP_sqrt: return (real)sqrt(a);                                               \
+        case RK_OP_exp: return expl(a);                                                      \
+        case RK_OP_log: return logl(a);                                                      \
+        case RK_OP_sigmoid: return true_sigmoid(a);                                          \
+        case RK_OP_logsigmoid: return true_logsigmoid(a);                                    \
+        case RK_OP_softplus: return true_softplus(a);                                        \
+        case RK_OP_tanh: return tanhl(a);                                                    \
+        case RK_OP_relu: return isnan(a) ? a : a > 0 ? a : 0;                                \
+        case RK_OP_greater: return a > b;                                                    \
+        case RK_OP_greater_equal: return a >= b;                                             \
+        case RK_OP_equal: return a == b;                                                     \
+        case RK_OP_select: return a != 0 ? b : c;                                            \
+        case RK_OP_sigmoid_grad: return a * (real)(b * (real)(1 - b));                       \
+        case RK_OP_tanh_grad: return a * (real)(1 - (real)(b * b));                          \
+        case RK_OP_relu_grad: return b > 0 ? a : 0;                                          \
+        case RK_OP_stop_gradient: return a;                                                  \
+        case RK_OP_muladd: return (real)(a * b) + c;                                         \
+        default: return NAN;                                                                 \
+        }                                                                                    \
+    }
+TWIN(float)
+TWIN(double)
+
+static long double twin(enum rk_vector_op op, double a, double b, double c)
+{
+    return dtype == RK_FLOAT32 ? twin_float(op, (float)a, (float)b, (float)c)
+                               : twin_double(op, a, b, c);
+}
+
+/* Elementary functions may be a few ulp off (math.inc.h says how many), all else not. */
+static double allowed_ulp(enum rk_vector_op op)
+{
+    switch (op) {
+    case RK_OP_exp: case RK_OP_log: case RK_OP_sigmoid: case RK_OP_logsigmoid:
+    case RK_OP_softplus: case RK_OP_tanh: return 4;
+    default: return 0;
+    }
+}
+
+/* ---------------------------------------------------------- elementwise instructions */
+
+static double special(size_t i)
+{
+    double tiny = dtype == RK_FLOAT32 ? FLT_MIN : DBL_MIN;
+    double most = dtype == RK_FLOAT32 ? FLT_MAX : DBL_MAX;
+    double all[] = {0, -0.0, 1, -1, 0.5, -2.5, 1e-3, -30, 88, -104, 700, -745,
+                    tiny, -tiny, tiny / 8, -tiny / 1024, most, -most,
+                    (double)INFINITY, -(double)INFINITY, (double)NAN};
+    return all[i % (sizeof all / sizeof *all)];
+}
+
+static void op_check(enum rk_vector_op op, const char *name, int operands, size_t panels,
+                     uint64_t seed)
+{
+    size_t n = panels * lanes, wrong = 0, worst_at = 0;
+    double worst = 0;
+    void *in[3] = {NULL}, *dst = must_alloc((n + lanes) * size);
+    for (int o = 0; o < operands; o++)
+        in[o] = must_alloc(n * size);
+    for (size_t i = 0; i < n; i++)
+        for (int o = 0; o < operands; o++) {
+            /* Every pair of special values, then random ones. */
+            double x = i < 441 ? special(o == 0 ? i : o == 1 ? i / 21 : i / 7)
+                               : 12 * random_real(&seed);
+            real_set(dtype, in[o], i, x);
+        }
+    real_set(dtype, dst, n, 77);
+    kernels->vector[op](dst, in[0], in[1], in[2], n);
+    for (size_t i = 0; i < n; i++) {
+        double operand[3] = {0};
+        for (int o = 0; o < operands; o++)
+            operand[o] = real_get(dtype, in[o], i);
+        double off = ulp_distance(dtype, real_get(dtype, dst, i),
+                                  twin(op, operand[0], operand[1], operand[2]));
+        wrong += off > allowed_ulp(op);
+        if (off > worst) worst = off, worst_at = i;
+    }
+    check(wrong == 0, "%s %s, %zu panels: %zu wrong, worst %g ulp at (%g, %g)",
+          dtype_name(dtype), name, panels, wrong, worst,
+          n ? real_get(dtype, in[0], worst_at) : 0,
+          n && in[1] ? real_get(dtype, in[1], worst_at) : 0);
+    check(real_get(dtype, dst, n) == 77, "%s writes past its end", name);
+    for (int o = 0; o < operands; o++) {
+        void *copy = must_alloc(n * size), *arguments[3] = {in[0], in[1], in[2]};
+        memcpy(copy, in[o], n * size);
+        arguments[o] = copy;
+        kernels->vector[op](copy, arguments[0], arguments[1], arguments[2], n);
+        check(same_bits(copy, dst, n * size), "%s in place of operand %d", name, o);
+        rk_free(copy);
+    }
+    for (int o = 0; o < operands; o++)
+        rk_free(in[o]);
+    rk_free(dst);
+}
+
+static void instructions_equal_their_scalar_twins(void)
+{
+    static const size_t panels[] = {0, 1, 2, 3, 5, 17, 65};
+    size_t n_ops = 0;
+    for (size_t i = 0; i < 7; i++) {
+#define X(name, number, operands) op_check(RK_OP_##name, #name, operands, panels[i], i);
+        RK_VECTOR_OPS(X)
+#undef X
+    }
+    for (size_t op = 0; op < RK_N_VECTOR_OPS; op++)
+        n_ops += kernels->vector[op] != NULL;
+#define X(name, number, operands) n_ops--;
+    RK_VECTOR_OPS(X)
+#undef X
+    check(n_ops == 0, "the table has other instructions than the list");
+}
+
+/* ------------------------------------------------------------------------- blocks */
+
+static void blocks_are_expanded_filled_and_cleared(void)
+{
+    static const size_t sizes[] = {0, 1, 3, 17, 65};
+    for (size_t i = 0; i < 25; i++) {
+        size_t panels = sizes[i / 5], rows = sizes[i % 5], n = panels * rows * lanes;
+        char *dst = must_alloc(n * size), *unit = must_alloc(panels * RK_PANEL);
+        char *row = must_alloc(rows * RK_PANEL);
+        random_fill(dtype, unit, panels * lanes, i);
+        random_fill(dtype, row, rows * lanes, i + 1);
+        size_t wrong = 0;
+        kernels->expand_unit(dst, unit, panels, rows);
+        for (size_t b = 0; b < panels * rows; b++)
+            wrong += !same_bits(dst + b * RK_PANEL, unit + b / rows * RK_PANEL, RK_PANEL);
+        kernels->expand_row(dst, row, panels, rows);
+        for (size_t b = 0; b < panels * rows; b++)
+            wrong += !same_bits(dst + b * RK_PANEL, row + b % rows * RK_PANEL, RK_PANEL);
+        kernels->fill(dst, 0.1, n);
+        double tenth = dtype == RK_FLOAT32 ? (double)0.1f : 0.1;
+        for (size_t at = 0; at < n; at++)
+            wrong += real_get(dtype, dst, at) != tenth;
+        kernels->scale(dst, 3, n);
+        for (size_t at = 0; at < n; at++)
+            wrong += real_get(dtype, dst, at) != (dtype == RK_FLOAT32 ? (double)(3 * 0.1f)
+                                                                      : 3 * 0.1);
+        check(wrong == 0, "blocks of %zu x %zu: %zu wrong", panels, rows, wrong);
+        rk_free(dst), rk_free(unit), rk_free(row);
+    }
+    for (size_t width = 1; width <= 2 * lanes; width++) {
+        char panels[3][RK_PANEL] __attribute__((aligned(RK_PANEL)));
+        memset(panels, 0xff, sizeof panels);
+        kernels->clear_tail(panels, width, 2);
+        size_t wrong = 0;
+        for (size_t at = 0; at < 3 * lanes; at++) {
+            bool cleared = at < 2 * lanes && width % lanes > 0 && at % lanes >= width % lanes;
+            double x = real_get(dtype, panels, at);
+            wrong += cleared ? x != 0 : !isnan(x);
+        }
+        check(wrong == 0, "clear_tail at width %zu: %zu wrong", width, wrong);
+    }
+}
+
+/* -------------------------------------------------------------------------- masks */
+
+/* The word of a (step, row, unit), straight from the definition. */
+static uint32_t mask_word(const struct rk_mask *mask, uint32_t step, uint32_t row, uint32_t unit)
+{
+    uint32_t out[4], counter[4] = {unit / 4, row, step,
+                                   mask->update + mask->site * 0x9e3779b9u};
+    uint32_t key[2] = {(uint32_t)mask->seed, (uint32_t)(mask->seed >> 32)};
+    rk_philox(out, counter, key);
+    return out[unit % 4];
+}
+
+static void masks_are_a_function_of_the_place(void)
+{
+    static const double rates[] = {0, 0.25, 0.5, 0.9999, 1};
+    static const size_t shapes[][4] = {
+        {0, 1, 0, 1}, {3, 2, 1, 3}, {70, 17, 2, 5}, {0, 3, 0, 65}, {5, 0, 1, 2}, {5, 2, 1, 0}};
+    for (size_t i = 0; i < 30; i++) {
+        const size_t *s = shapes[i / 5], n = s[1] * s[3] * lanes;
+        struct rk_mask mask = {0x0123456789abcdef, (uint32_t)i, (uint32_t)(1000 - i),
+                               rates[i % 5]};
+        void *dst = must_alloc(n * size);
+        kernels->mask(dst, &mask, 11, s[0], s[1], s[2], s[3]);
+        double keep = 1 / (1 - mask.rate);
+        if (dtype == RK_FLOAT32) keep = (double)(float)keep;
+        size_t wrong = 0, dropped = 0;
+        for (size_t at = 0; at < n; at++) {
+            size_t row = s[0] + at / lanes % s[1];
+            size_t unit = (s[2] + at / lanes / s[1]) * lanes + at % lanes;
+            bool drop = mask_word(&mask, 11, (uint32_t)row, (uint32_t)unit)
+                        < mask.rate * 4294967296.0;
+            wrong += real_get(dtype, dst, at) != (drop ? 0 : keep);
+            dropped += drop;
+        }
+        check(wrong == 0, "mask %zu: %zu wrong", i, wrong);
+        /* Five standard deviations. */
+        check(fabs((double)dropped - (double)n * mask.rate)
+                  <= 5 * sqrt((double)n * mask.rate * (1 - mask.rate)),
+              "mask %zu drops %zu of %zu at rate %g", i, dropped, n, mask.rate);
+        rk_free(dst);
+    }
+}
+
+/* --------------------------------------------------------------------- reductions */
+
+/* Adds in the element type. */
+static double add(double a, double b)
+{
+    return dtype == RK_FLOAT32 ? (double)((float)a + (float)b) : a + b;
+}
+
+static double row_reduced(const char *src, size_t stride, size_t width, bool is_max)
+{
+    double partial[16];
+    for (size_t l = 0; l < lanes; l++) {
+        partial[l] = is_max ? -(double)INFINITY : 0;
+        for (size_t u = l; u < width; u += lanes) {
+            double x = real_get(dtype, src + u / lanes * stride, l);
+            if (!is_max) partial[l] = add(partial[l], x);
+            else if (isnan(x) || x > partial[l]) partial[l] = x;
+        }
+    }
+    for (size_t half = lanes / 2; half > 0; half /= 2)
+        for (size_t l = 0; l < half; l++)
+            if (!is_max) partial[l] = add(partial[l], partial[l + half]);
+            else if (isnan(partial[l + half]) || partial[l + half] > partial[l])
+                partial[l] = partial[l + half];
+    return partial[0];
+}
+
+static void row_reductions_follow_their_tree(void)
+{
+    static const size_t sizes[] = {1, 3, 8, 16, 17, 33, 65, 130};
+    for (size_t i = 0; i < 64; i++) {
+        size_t width = sizes[i / 8], rows = sizes[i % 8], panels = rk_panels(dtype, width);
+        size_t stride = (rows + 1) * RK_PANEL;
+        char *src = must_alloc(panels * stride), *sum = must_alloc(rows * RK_PANEL);
+        char *max = must_alloc(rows * RK_PANEL);
+        memset(src, 0xff, panels * stride); /* NaN beyond the width */
+        uint64_t seed = i;
+        for (size_t r = 0; r < rows; r++)
+            for (size_t u = 0; u < width; u++)
+                real_set(dtype, src + u / lanes * stride + r * RK_PANEL, u % lanes,
+                         random_real(&seed) - 2);
+        kernels->row_sum(sum, src, stride, width, rows);
+        kernels->row_max(max, src, stride, width, rows);
+        size_t wrong = 0;
+        for (size_t at = 0; at < rows * lanes; at++) {
+            const char *row = src + at / lanes * RK_PANEL;
+            wrong += real_get(dtype, sum, at) != row_reduced(row, stride, width, false);
+            wrong += real_get(dtype, max, at) != row_reduced(row, stride, width, true);
+        }
+        check(wrong == 0, "rows %zu x %zu: %zu wrong", rows, width, wrong);
+        /* NaN anywhere makes its row's results NaN, and no other's. */
+        size_t at = width - 1;
+        real_set(dtype, src + at / lanes * stride, at % lanes, (double)NAN);
+        kernels->row_max(max, src, stride, width, rows);
+        kernels->row_sum(sum, src, stride, width, rows);
+        check(isnan(real_get(dtype, max, 0)) && isnan(real_get(dtype, sum, lanes - 1)),
+              "NaN is lost at width %zu", width);
+        check(rows == 1 || !isnan(real_get(dtype, max, lanes)), "NaN spreads to another row");
+        rk_free(src), rk_free(sum), rk_free(max);
+    }
+}
+
+static void column_sums_go_on_row_by_row(void)
+{
+    static const size_t shapes[][5] = {/* steps, batch, panels, row0, row1 */
+        {1, 1, 1, 0, 1}, {3, 1, 2, 0, 3}, {5, 7, 3, 2, 33}, {2, 65, 5, 64, 66}, {4, 4, 2, 8, 8}};
+    for (size_t i = 0; i < 5; i++) {
+        size_t n_steps = shapes[i][0], batch = shapes[i][1], panels = shapes[i][2];
+        size_t row0 = shapes[i][3], row1 = shapes[i][4], n = panels * lanes, wrong = 0;
+        char *base = must_alloc(n_steps * batch * panels * RK_PANEL);
+        char *dst = must_alloc(panels * RK_PANEL), *before = must_alloc(panels * RK_PANEL);
+        random_fill(dtype, base, n_steps * batch * n, i);
+        random_fill(dtype, dst, n, i + 9);
+        memcpy(before, dst, panels * RK_PANEL);
+        struct rk_rows src = {base, panels * batch * RK_PANEL, batch * RK_PANEL};
+        kernels->column_sum(dst, src, batch, row0, row1, 0, panels / 2);
+        kernels->column_sum(dst, src, batch, row0, row1, panels / 2, panels);
+        for (size_t u = 0; u < n; u++) {
+            double sum = real_get(dtype, before, u);
+            for (size_t r = row0; r < row1; r++)
+                sum = add(sum, real_get(dtype, base + r / batch * src.step_stride
+                                                   + u / lanes * src.panel_stride
+                                                   + r % batch * RK_PANEL, u % lanes));
+            wrong += real_get(dtype, dst, u) != sum;
+        }
+        check(wrong == 0, "column sums %zu: %zu wrong", i, wrong);
+        rk_free(base), rk_free(dst), rk_free(before);
+    }
+}
+
+static void sums_of_squares_are_in_double_and_in_order(void)
+{
+    static const size_t panels[] = {0, 1, 2, 3, 17, 65};
+    for (size_t i = 0; i < 6; i++) {
+        size_t n = panels[i] * lanes;
+        void *a = must_alloc(n * size);
+        random_fill(dtype, a, n, i);
+        double partial[16] = {0};
+        for (size_t at = 0; at < n; at++)
+            partial[at % lanes] += real_get(dtype, a, at) * real_get(dtype, a, at);
+        for (size_t half = lanes / 2; half > 0; half /= 2)
+            for (size_t l = 0; l < half; l++)
+                partial[l] += partial[l + half];
+        check(kernels->sum_squares(a, n) == partial[0], "sum of squares of %zu", n);
+        rk_free(a);
+    }
+    if (dtype != RK_FLOAT32) return;
+    float large[16] __attribute__((aligned(RK_PANEL))) = {1e30f, 1e30f};
+    check(isfinite(kernels->sum_squares(large, 16)), "squares overflow float32");
+}
+
+static void every_instruction_set_has_its_own_table(void)
+{
+    for (int isa = 0; isa < RK_N_ISA; isa++)
+        for (int type = 0; type < 2; type++) {
+            const struct rk_kernels *k = rk_kernels((enum rk_isa)isa, (enum rk_dtype)type);
+            if (!rk_isa_supported((enum rk_isa)isa)) continue;
+            check(k && (int)k->isa == isa && (int)k->dtype == type
+                      && k->lanes == rk_lanes((enum rk_dtype)type),
+                  "table of %s", rk_isa_name((enum rk_isa)isa));
+        }
+    check(rk_kernels(RK_N_ISA, RK_FLOAT32) == NULL, "a table where there is none");
+}
+
+int main(void)
+{
+    enum rk_isa isa = check_isa();
+    every_instruction_set_has_its_own_table();
+    for (int type = 0; type < 2; type++) {
+        dtype = (enum rk_dtype)type;
+        kernels = rk_kernels(isa, dtype);
+        lanes = rk_lanes(dtype);
+        size = rk_real_size(dtype);
+        instructions_equal_their_scalar_twins();
+        blocks_are_expanded_filled_and_cleared();
+        masks_are_a_function_of_the_place();
+        row_reductions_follow_their_tree();
+        column_sums_go_on_row_by_row();
+        sums_of_squares_are_in_double_and_in_order();
+    }
+    return check_report(rk_isa_name(isa));
+}
