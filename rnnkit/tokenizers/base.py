@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Tokenizer: what every tokenizer does, a plugin's too."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnkit.parameters import Parameterized
+from rnnkit.tokenizers.texts import check_texts
+
+UNK = "<unk>"
+END = "<eos>"
+
+Ids = npt.NDArray[np.int32]
+Offsets = npt.NDArray[np.int64]
+
+
+class Tokenizer(Parameterized, ABC):
+    """Text to ids and back, with a vocabulary that `fit` learns.
+
+    Subclass it for a tokenizer of your own. Its parameters are arguments of `__init__`,
+    each with a default, which only stores them under their names. What `fit` learns
+    are the attributes below. A package offers the class through an entry point in the
+    group `rnnkit.tokenizers`.
+
+    Ids run from 0 to n_tokens - 1. Neither `encode` nor `fit` knows of the end of a
+    document: rnnkit puts `end_id` there. No other input than the texts may change what
+    `encode` gives: the same text has the same ids, alone or among others.
+
+    Attributes
+    ----------
+    documents : {"line", "file"}
+        What is a document of a file, unless the user says so: each line, or the whole.
+    vocabulary_ : list of str
+        How each token is shown, by id. All differ.
+    end_id : int
+        The id of the end of a document, "<eos>".
+    unk_id : int or None
+        The id of what is not in the vocabulary, "<unk>"; None when everything is.
+    """
+
+    documents: ClassVar[str] = "line"
+
+    vocabulary_: list[str]
+    end_id: int
+    unk_id: int | None
+
+    @abstractmethod
+    def fit(self, texts: Iterable[str]) -> Self:
+        """Learn the vocabulary from documents, which are gone through once.
+
+        Raises
+        ------
+        rnnkit.errors.InputError
+            When they are no texts, or hold no tokens.
+        """
+
+    @abstractmethod
+    def encode(self, text: str) -> Ids:
+        """Return the ids of a text, shape (n,)."""
+
+    @abstractmethod
+    def decode(self, ids: Sequence[int] | Ids) -> str:
+        """Return ids as a text that reads well; the end token is a line break."""
+
+    @abstractmethod
+    def get_state(self) -> dict[str, Any]:
+        """Return what a model file must keep, as plain data.
+
+        Values are what JSON knows (dict, list, str, int, float, bool, None). The key
+        "vocabulary" is `vocabulary_`; the others should be small.
+        """
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Return the fitted tokenizer whose `get_state` gave this; do not trust it."""
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of tokens, the end of a document and the unknown one included."""
+        return len(self.vocabulary_)
+
+    def encode_documents(self, texts: Iterable[str]) -> tuple[Ids, Offsets]:
+        """Return the ids of all documents end to end, and where each begins.
+
+        Returns
+        -------
+        ids : ndarray of int32, shape (N,)
+        offsets : ndarray of int64, shape (number of documents + 1,)
+            Those of document i are ``ids[offsets[i]:offsets[i + 1]]``.
+        """
+        documents = [np.asarray(self.encode(t), np.int32) for t in check_texts(texts)]
+        offsets = np.cumsum([0, *map(len, documents)], dtype=np.int64)
+        return np.concatenate([np.empty(0, np.int32), *documents]), offsets
+
+    def tokenize(self, text: str) -> list[str]:
+        """Return the tokens of a text as strings."""
+        return [self.vocabulary_[i] for i in self.encode(text)]
