@@ -37,11 +37,10 @@ def test_values_by_hand() -> None:
 
 def test_perplexity_is_the_exponential_of_the_mean_negative_log_probability() -> None:
     model = WittenBell(STREAM[:-1], STREAM[1:], 5)
-    stream = np.array([0, 1, 4])
-    p = [
-        float(model.bigram(stream[i : i + 1], stream[i + 1 : i + 2])[0]) for i in (0, 1)
-    ]
-    assert model.perplexities(stream)[1] == pytest.approx((p[0] * p[1]) ** -0.5)
+    contexts, tokens = np.array([0, 1]), np.array([1, 4])
+    first, second = model.bigram(contexts, tokens)
+    _, perplexity = model.perplexities(contexts, tokens)
+    assert perplexity == pytest.approx((first * second) ** -0.5)
 
 
 def test_no_held_out_paragraph_of_the_topics_is_trained_on() -> None:

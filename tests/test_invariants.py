@@ -106,6 +106,31 @@ def test_openmp_is_known_to_one_file(root: Path) -> None:
     assert not found
 
 
+def nogil_blocks(text: str) -> list[list[str]]:
+    """Statements of each `with nogil:` block, their continuation lines left out."""
+    found = re.findall(r"^( *)with nogil:\n((?:\1    .*\n)+)", text, re.MULTILINE)
+    return [
+        [line for line in body.splitlines() if line[len(indent) + 4] != " "]
+        for indent, body in found
+    ]
+
+
+@pytest.mark.parametrize("name", ["_core", "_text"])
+def test_the_bridge_computes_nothing(root: Path, name: str) -> None:
+    text = (root / "rnnkit" / "core" / f"{name}.pyx").read_text("utf-8")
+    assert not re.search(r"\bprange\b|^\s*while\b", text, re.MULTILINE)
+    # The GIL is taken in one place: the poll, for signals.
+    takers = [line for line in text.splitlines() if re.search(r"\bwith gil\b", line)]
+    assert len(takers) == (name == "_core")
+    assert all(re.match(r"cdef int poll\(", line) for line in takers)
+    # Without the GIL there is one call, and nothing else.
+    blocks = nogil_blocks(text)
+    assert blocks
+    for statements in blocks:
+        assert len(statements) == 1
+        assert re.match(r"\s*(\w+ = )?(rk\.)?rk_\w+\(", statements[0]), statements[0]
+
+
 def dangerous(tree: ast.AST) -> Iterator[str]:
     """Imports of modules that run what they read, and calls of eval, exec, compile."""
     for node in ast.walk(tree):

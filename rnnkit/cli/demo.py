@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rnnkit.cli.predict import shown
 
 if TYPE_CHECKING:
-    from rnnkit import RNNLanguageModel
+    from rnnkit.estimators import RNNLanguageModel
 
 # Little text wants much dropout and a rate that falls to 0.
 RECIPE: dict[str, Any] = {
@@ -46,8 +46,8 @@ def add_commands(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, compare, show."""
-    from rnnkit import RNNLanguageModel
     from rnnkit.datasets import load_python_topics
+    from rnnkit.estimators import RNNLanguageModel
     from rnnkit.tokenizers import WordTokenizer
 
     train, test = load_python_topics()

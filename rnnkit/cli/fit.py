@@ -60,7 +60,8 @@ def _add_option(group: Any, parameter: Parameter) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, with the progress on standard error, and save."""
-    from rnnkit import RNNLanguageModel, plugins
+    from rnnkit import plugins
+    from rnnkit.estimators import RNNLanguageModel
 
     chosen = {
         p.name: getattr(arguments, p.name)

@@ -56,4 +56,5 @@ class WittenBell:
 
     def _pair(self, contexts: np.ndarray, tokens: np.ndarray) -> np.ndarray:
         """One number for a context and its successor."""
-        return contexts.astype(np.int64) * self.vocab_size + tokens
+        pairs: np.ndarray = np.int64(self.vocab_size) * contexts + tokens
+        return pairs

@@ -28,7 +28,7 @@ class Parameter:
 
     @property
     def is_switch(self) -> bool:
-        """Whether it is on or off, or left to the estimator where its default is None."""
+        """Whether it is on or off; where its default is None, the estimator decides."""
         return self.kind.startswith("bool")
 
 
