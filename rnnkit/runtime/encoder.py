@@ -6,10 +6,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rnnkit.errors import ParameterError
 from rnnkit.runtime.corpus import Corpus
-from rnnkit.runtime.documents import MAX_IDS, read_ids, read_prompts, read_texts
-from rnnkit.tokenizers import Tokenizer
+from rnnkit.runtime.documents import read_ids, read_prompts, read_texts
+from rnnkit.tokenizers import END, Tokenizer
 
 
 class Encoder(Protocol):
@@ -38,6 +37,71 @@ class Encoder(Protocol):
     def n_characters(self, documents: list[Any]) -> int | None:
         """Return the documents' size in characters, each document's end being one."""
 
+    def describe(self) -> tuple[dict[str, Any], tuple[str, ...] | None]:
+        """Return what a model file keeps: a small dictionary, and the vocabulary."""
+
+
+class TextEncoder:
+    """Documents are texts.
+
+    Parameters
+    ----------
+    tokenizer : Tokenizer
+        Fitted, or to be fitted by `learn`.
+    origin : dict
+        Where it comes from, as a model file says it.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, origin: dict[str, Any]) -> None:
+        self.tokenizer = tokenizer
+        self.origin = origin
+
+    @property
+    def tokens(self) -> Sequence[str]:
+        """The vocabulary by id."""
+        return self.tokenizer.vocabulary_
+
+    @property
+    def end_id(self) -> int:
+        """The id of a document's end."""
+        return int(self.tokenizer.end_id)
+
+    @property
+    def unk_id(self) -> int | None:
+        """The id of what is not in the vocabulary."""
+        return self.tokenizer.unk_id
+
+    def learn(self, documents: list[str]) -> None:
+        """Let the tokenizer learn its vocabulary."""
+        self.tokenizer.fit(documents)
+
+    def read(self, X: Iterable, input: str, documents: str | None) -> list[str]:
+        """Return the documents of X as texts."""
+        return read_texts(X, input, documents or self.tokenizer.documents)
+
+    def encode(self, documents: list[str]) -> Corpus:
+        """Return the documents as ids."""
+        return Corpus(*Tokenizer.encode_documents(self.tokenizer, documents))
+
+    def prompts(self, prompts: Any) -> tuple[Corpus, bool]:
+        """Return prompts as ids; a str is a single one."""
+        texts, single = read_prompts(prompts, with_text=True, n_ids=None)
+        return self.encode(texts), single
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return ids as a text."""
+        return self.tokenizer.decode(ids)
+
+    def n_characters(self, documents: list[str]) -> int:
+        """Return the size in characters; a document's end counts as one."""
+        return sum(map(len, documents)) + len(documents)
+
+    def describe(self) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Return what a model file keeps: a small dictionary, and the vocabulary."""
+        state = dict(self.tokenizer.get_state())
+        tokens = tuple(state.pop("vocabulary"))
+        return {**self.origin, "state": state}, tokens
+
 
 class IdEncoder:
     """Documents are sequences of ids from 0 to `n_ids` - 1; `n_ids` ends a document."""
@@ -56,7 +120,7 @@ class IdEncoder:
     def _set(self, n_ids: int | None) -> None:
         self.n_ids = n_ids
         self.end_id = n_ids or 0
-        self.tokens = [*range(n_ids or 0), "<eos>"]
+        self.tokens = [*range(n_ids or 0), END]
 
     def read(self, X: Iterable, input: str, documents: str | None) -> list[np.ndarray]:
         """Return the documents of X as arrays of ids that are in range."""
@@ -78,3 +142,7 @@ class IdEncoder:
     def n_characters(self, documents: list[np.ndarray]) -> None:
         """Ids have no characters."""
         return None
+
+    def describe(self) -> tuple[dict[str, Any], None]:
+        """Ids need no tokenizer and have no vocabulary."""
+        return {}, None

@@ -2,7 +2,7 @@
 """A trained language model: predict, score, generate, stream. NumPy and the core alone."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Self
@@ -31,6 +31,32 @@ class Options:
     n_threads: int | None = None
 
 
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> "Options":
+        """Take the options from an estimator's parameters."""
+        names = ("carry_state", "input", "documents")
+        return cls(**{name: parameters[name] for name in names if name in parameters})
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Where a model comes from; kept for `describe` and for its file.
+
+    Attributes
+    ----------
+    cell : dict
+        Name, package, version and parameters of the cell.
+    parameters : dict
+        The estimator's parameters, as far as a file can hold them.
+    history : dict
+        What training has given, as in `rnnkit.training.history`.
+    """
+
+    cell: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    history: dict[str, Any] = field(default_factory=dict)
+
+
 class LanguageModel:
     """A network with its weights and its vocabulary.
 
@@ -46,6 +72,8 @@ class LanguageModel:
         Text to ids and back.
     options : Options, optional
         How to read what is given.
+    facts : Facts, optional
+        Where it comes from.
     """
 
     def __init__(
@@ -54,10 +82,12 @@ class LanguageModel:
         weights: Weights,
         encoder: Encoder,
         options: Options | None = None,
+        facts: Facts | None = None,
     ) -> None:
         self.network = network
         self.encoder = encoder
         self.options = options or Options()
+        self.facts = facts or Facts()
         self._engine = Engine(network, weights)
 
     @classmethod
@@ -67,20 +97,28 @@ class LanguageModel:
         values: Mapping[str, np.ndarray],
         encoder: Encoder,
         options: Options | None = None,
+        facts: Facts | None = None,
     ) -> "LanguageModel":
         """Make a model from plain arrays under their full names."""
         network = Network(config)
-        return cls(network, network.weights(values), encoder, options)
+        return cls(network, network.weights(values), encoder, options, facts)
 
     def with_options(self, **changes: Any) -> "LanguageModel":
-        """Return the same model, sharing everything, with other options."""
+        """Return the same model, sharing all that is large, with other options."""
+        return self._sharing(options=replace(self.options, **changes))
+
+    def with_facts(self, facts: Facts) -> "LanguageModel":
+        """Return the same model, sharing all that is large, with other facts."""
+        return self._sharing(facts=facts)
+
+    def _sharing(self, **attributes: Any) -> "LanguageModel":
         other = object.__new__(LanguageModel)
-        other.__dict__.update(self.__dict__)
-        other.options = replace(self.options, **changes)
+        other.__dict__.update(self.__dict__, **attributes)
         return other
 
     def __reduce__(self) -> tuple:
-        arguments = (self.network.config, dict(self.params), self.encoder, self.options)
+        config, values = self.network.config, dict(self.params)
+        arguments = (config, values, self.encoder, self.options, self.facts)
         return LanguageModel.from_values, arguments
 
     # ------------------------------------------------------------------- what it is
@@ -102,6 +140,29 @@ class LanguageModel:
     def n_parameters(self) -> int:
         """How many numbers were learned."""
         return sum(int(np.prod(p.shape)) for p in self.network.parameters)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the main facts by name, as far as they are known: a page for a person."""
+        config, facts = self.network.config, self.facts
+        tokenizer, _ = self.encoder.describe()
+        history = {k: v for k, v in facts.history.items() if not k.endswith("curve")}
+        curves = (k for k in facts.history if k.endswith("curve") and facts.history[k])
+        return {
+            "cell": facts.cell.get("name"),
+            "cell_package": facts.cell.get("distribution"),
+            "tokenizer": tokenizer.get("name"),
+            "tokenizer_package": tokenizer.get("distribution"),
+            "vocab_size": config.vocab_size,
+            "embedding_size": config.embedding_size,
+            "hidden_size": config.hidden_size,
+            "num_layers": config.num_layers,
+            "tie_weights": config.tie_weights,
+            "dtype": config.dtype,
+            "n_parameters": self.n_parameters,
+            "carry_state": self.options.carry_state,
+            **history,
+            **{name.replace("_curve", ""): facts.history[name][-1] for name in curves},
+        }
 
     @property
     def n_threads(self) -> int:

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from rnnkit.errors import ParameterError
+
 
 def likeliest(log_probabilities: np.ndarray, k: int) -> np.ndarray:
     """Return the ids of the `k` likeliest tokens, best first; of equals the lower id."""
@@ -78,7 +80,7 @@ def seed_from(random_state: Any) -> int:
 
     Raises
     ------
-    ValueError, TypeError
+    ParameterError
         For a number out of range, and for anything else.
     """
     if random_state is None:
@@ -90,7 +92,7 @@ def seed_from(random_state: Any) -> int:
     if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
         if 0 <= random_state < 1 << 64:
             return int(random_state)
-        raise ValueError(f"random_state={random_state}; a seed lies in [0, 2**64)")
-    raise TypeError(
+        raise ParameterError(f"random_state={random_state}; a seed lies in [0, 2**64)")
+    raise ParameterError(
         f"random_state={random_state!r}; allowed: None, a seed, or a generator of numpy"
     )

@@ -52,9 +52,13 @@ class Totals:
         """Add one window; positions of weight 0 do not count."""
         self._weighted_loss += loss * weight
         self._weight += weight
-        scored = None if batch.weights is None else batch.weights > 0
-        self.n_tokens += batch.ids.size if scored is None else np.count_nonzero(scored)
-        self._n_hits += np.count_nonzero(hits if scored is None else hits & scored)
+        if batch.weights is None:
+            self.n_tokens += batch.ids.size
+            self._n_hits += int(np.count_nonzero(hits))
+        else:
+            scored = batch.weights > 0
+            self.n_tokens += int(np.count_nonzero(scored))
+            self._n_hits += int(np.count_nonzero(hits[scored]))
 
     @property
     def loss(self) -> float:

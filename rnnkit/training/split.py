@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from rnnkit.errors import InputError
+
 LINE_END_WITHIN = 2000  # characters to look back for a line's or word's end
 
 
@@ -36,7 +38,7 @@ def hold_out(
 
     Raises
     ------
-    ValueError
+    InputError
         When there is too little to be split at all.
     """
     n = len(documents)
@@ -62,7 +64,7 @@ def _cut(
     ends = np.cumsum([len(document) for document in documents])
     boundary = round(ends[-1] * (1.0 - fraction))
     if not 0 < boundary < ends[-1]:
-        raise ValueError(
+        raise InputError(
             f"{len(documents)} documents of {ends[-1]} characters or ids in all are too "
             "few to hold out a part; pass X_val, or set early_stopping=False"
         )

@@ -14,7 +14,7 @@ import numpy as np
 
 from rnnkit.runtime.corpus import Corpus
 
-MIN_WINDOWS = 16  # windows that each stream of a short text must give
+MIN_WINDOWS = 64  # windows that each stream of a short text must give
 
 
 @dataclass(frozen=True)

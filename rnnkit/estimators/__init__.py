@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the user holds: scikit-learn estimators."""
+
+from rnnkit.estimators.files import load
+from rnnkit.estimators.language_model import RNNLanguageModel
+
+__all__ = ["RNNLanguageModel", "load"]

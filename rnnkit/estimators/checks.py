@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Constructor parameters of the estimator, checked in `fit`, in one table."""
+
+import math
+import numbers
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from rnnkit.errors import InputError, InputTypeError, ParameterError
+from rnnkit.model import DTYPES, Network
+from rnnkit.runtime.documents import DOCUMENTS, INPUTS
+from rnnkit.training.config import SOLVERS
+from rnnkit.training.schedules import SCHEDULES
+
+MAX_THREADS = 1024
+Check = Callable[[Any], bool]
+
+
+def integer(low: int, high: float = math.inf, *, none: bool = False) -> tuple[Check, str]:
+    """Accept whole numbers (no booleans) from `low` to `high`."""
+
+    def check(value: Any) -> bool:
+        if value is None:
+            return none
+        is_number = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        return is_number and low <= value <= high
+
+    text = f"a whole number >= {low}" if high == math.inf else f"{low} to {high:,}"
+    return check, text + (" or None" if none else "")
+
+
+def real(
+    low: float, high: float = math.inf, *, brackets: str = "[]", none: bool = False
+) -> tuple[Check, str]:
+    """Accept finite numbers between bounds; `brackets` say which bounds belong to them."""
+
+    def check(value: Any) -> bool:
+        if value is None:
+            return none
+        if not isinstance(value, numbers.Real) or isinstance(value, bool):
+            return False
+        above = value >= low if brackets[0] == "[" else value > low
+        below = value <= high if brackets[1] == "]" else value < high
+        return math.isfinite(value) and above and below
+
+    text = f"a number in {brackets[0]}{low:g}, {high:g}{brackets[1]}"
+    return check, text + (" or None" if none else "")
+
+
+def choice(*values: Any) -> tuple[Check, str]:
+    """Accept these values."""
+
+    def check(value: Any) -> bool:
+        return any(type(value) is type(known) and value == known for known in values)
+
+    return check, "one of " + ", ".join(repr(value) for value in values)
+
+
+def boolean(*, none: bool = False) -> tuple[Check, str]:
+    """Accept True and False, NumPy's too."""
+
+    def check(value: Any) -> bool:
+        return isinstance(value, (bool, np.bool_)) or (none and value is None)
+
+    return check, "True or False" + (" or None" if none else "")
+
+
+def threads() -> tuple[Check, str]:
+    """Accept None, positive numbers, and negative ones (all but)."""
+    check, _ = integer(-MAX_THREADS, MAX_THREADS, none=True)
+    text = f"None, 1 to {MAX_THREADS}, or -1 (all), -2 (all but one) and so on"
+    return lambda value: check(value) and value != 0, text
+
+
+def level() -> tuple[Check, str]:
+    """Accept whole numbers >= 0, and booleans, which scikit-learn's users write here."""
+    check, text = integer(0)
+    return lambda value: isinstance(value, bool) or check(value), text
+
+
+PARAMETERS: dict[str, tuple[Check, str]] = {
+    "hidden_size": integer(1, 1 << 16),
+    "num_layers": integer(1, 64),
+    "embedding_size": integer(1, 1 << 16, none=True),
+    "tie_weights": boolean(),
+    "dropout": real(0, 1, brackets="[)"),
+    "bptt": integer(1, 1 << 20),
+    "batch_size": integer(1, 1 << 20),
+    "max_iter": integer(0),
+    "solver": choice(*SOLVERS),
+    "learning_rate_init": real(0, brackets="()"),
+    "learning_rate": choice(*SCHEDULES),
+    "momentum": real(0, 1, brackets="[)"),
+    "nesterovs_momentum": boolean(),
+    "beta_1": real(0, 1, brackets="[)"),
+    "beta_2": real(0, 1, brackets="[)"),
+    "epsilon": real(0, brackets="()"),
+    "alpha": real(0, brackets="[)"),
+    "max_grad_norm": real(0, brackets="()", none=True),
+    "carry_state": boolean(),
+    "shuffle": boolean(none=True),
+    "early_stopping": boolean(),
+    "validation_fraction": real(0, 1, brackets="()"),
+    "n_iter_no_change": integer(1),
+    "tol": real(0, brackets="[)"),
+    "warm_start": boolean(),
+    "input": choice(*INPUTS),
+    "documents": choice(None, *DOCUMENTS),
+    "n_threads": threads(),
+    "dtype": choice(*DTYPES),
+    "verbose": level(),
+}
+
+
+def check_parameters(params: Mapping[str, Any]) -> None:
+    """Check all parameters of the estimator; see `check_parameter`."""
+    for name in PARAMETERS:
+        check_parameter(name, params[name])
+
+
+def check_parameter(name: str, value: Any) -> None:
+    """Raise ParameterError with what was given and what is allowed, if it is not."""
+    check, allowed = PARAMETERS[name]
+    if not check(value):
+        raise ParameterError(f"{name}={value!r}; allowed: {allowed}")
+
+
+def check_nested(estimator: Any, params: Mapping[str, Any]) -> None:
+    """Refuse `cell__x` where the cell is a name: a name has no parameters."""
+    for key in params:
+        name, _, parameter = key.partition("__")
+        value = params.get(name, getattr(estimator, name, None))
+        if parameter and isinstance(value, str):
+            raise ParameterError(
+                f"{key} cannot be set while {name}={value!r} is a name; use an instance: "
+                f"{name}=TheClass() with its parameter {parameter!r}"
+            )
+
+
+def check_values(
+    network: Network, values: Mapping[str, Any], who: str
+) -> dict[str, np.ndarray]:
+    """Return values for every parameter of a network, of its shapes, finite.
+
+    Raises
+    ------
+    InputError
+        What does not fit; `who` begins the message.
+    """
+    shapes = {parameter.name: parameter.shape for parameter in network.parameters}
+    unknown = set(values) - set(shapes)
+    if unknown:
+        raise InputError(
+            f"{who}: the network has no parameter {min(unknown)!r}; "
+            f"it has {', '.join(shapes)}"
+        )
+    checked = {}
+    for name, shape in shapes.items():
+        if name not in values:
+            raise InputError(f"{who}: the parameter {name!r} is missing")
+        try:
+            value = np.asarray(values[name], network.config.dtype)
+        except (TypeError, ValueError):
+            raise InputTypeError(f"{who}: {name!r} holds no numbers") from None
+        if value.shape != shape:
+            raise InputError(
+                f"{who}: {name!r} has shape {value.shape}, the network needs {shape}"
+            )
+        if not np.isfinite(value).all():
+            raise InputError(f"{who}: {name!r} holds NaN or infinity")
+        checked[name] = value
+    return checked
+
+
+def check_sample_weight(sample_weight: Any, n_documents: int) -> np.ndarray | None:
+    """Return one finite weight >= 0 a document, float32; None for None.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        What is wrong with them.
+    """
+    if sample_weight is None:
+        return None
+    try:
+        weight = np.asarray(sample_weight, np.float32)
+    except (TypeError, ValueError):
+        raise InputTypeError("sample_weight must be numbers, one a document") from None
+    if weight.shape == ():
+        weight = np.full(n_documents, weight)
+    if weight.shape != (n_documents,):
+        raise InputError(
+            f"sample_weight has shape {weight.shape}; X holds {n_documents} documents"
+        )
+    if not np.isfinite(weight).all() or (weight < 0).any() or not (weight > 0).any():
+        raise InputError(
+            "sample_weight must be finite, not negative, and not 0 for all documents"
+        )
+    return weight

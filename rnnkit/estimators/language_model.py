@@ -1,0 +1,589 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The recurrent language model as a scikit-learn estimator."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.exceptions import NotFittedError
+
+from rnnkit.errors import ParameterError
+from rnnkit.estimators.checks import (
+    check_nested,
+    check_parameter,
+    check_parameters,
+    check_sample_weight,
+    check_values,
+)
+from rnnkit.estimators.components import (
+    cell_record,
+    layer_graphs,
+    make_encoder,
+    storable_parameters,
+)
+from rnnkit.model import Network, NetworkConfig
+from rnnkit.runtime.encoder import Encoder
+from rnnkit.runtime.files import save
+from rnnkit.runtime.model import Facts, LanguageModel, resolve_threads
+from rnnkit.runtime.sampling import seed_from
+from rnnkit.runtime.scoring import Evaluation, evaluate
+from rnnkit.runtime.stream import Stream
+from rnnkit.runtime.sweep import Engine
+from rnnkit.training.config import TrainingConfig
+from rnnkit.training.history import History
+from rnnkit.training.schedules import TIMED
+from rnnkit.training.split import hold_out
+from rnnkit.training.trainer import Trainer, Validate
+from rnnkit.training.windows import Windows
+
+INITIAL_VALUES, HELD_OUT = 0, 1  # what a seed's streams of random numbers are for
+READING = ("carry_state", "input", "documents", "n_threads")
+
+
+class RNNLanguageModel(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
+    """A recurrent language model: learns from texts to predict the next token.
+
+    Parameters
+    ----------
+    cell : str or Cell, default="lstm"
+        The recurrent cell: a name ("rnn", "lstm", "gru" or a plugin's) or an instance,
+        whose parameters are then reached as `cell__name`.
+    tokenizer : str, Tokenizer or None, default="word"
+        What a token is: "whitespace", "word", "char", "byte", a plugin's name, or an
+        instance. None: documents are sequences of integer ids.
+    vocabulary : sequence or mapping of str, or int, default=None
+        The tokens, in the order of their ids; learned from the text by default. Without a
+        tokenizer the number of ids.
+    hidden_size : int, default=128
+        Units of a layer's state.
+    num_layers : int, default=1
+        Layers of cells, one above the other.
+    embedding_size : int, default=None
+        Width of an embedded token; as `hidden_size` by default.
+    tie_weights : bool, default=False
+        Use the embedding as output weights too.
+    dropout : float, default=0.0
+        Rate of dropout behind the embedding, between layers and before the softmax.
+    bptt : int, default=64
+        Steps that a gradient goes back through, at most.
+    batch_size : int, default=32
+        Streams of text trained side by side, at most; a short text makes fewer, so that
+        each gives at least 64 windows of `bptt` steps.
+    max_iter : int, default=10
+        Epochs, at most.
+    solver : str, default="adam"
+        "sgd", "adam", or "adamw" (weight decay apart from the gradient).
+    learning_rate_init : float, default=1e-3
+        The learning rate, or the highest one where `learning_rate` changes it.
+    learning_rate : str, default="constant"
+        "constant", "linear", "cosine" or "one_cycle" over the whole training; "plateau"
+        divides by 4 after each epoch that is not the best; "adaptive" divides by 5 after
+        `n_iter_no_change` epochs without an improvement by `tol`.
+    momentum : float, default=0.0
+        Of solver "sgd".
+    nesterovs_momentum : bool, default=False
+        Whether the momentum is Nesterov's.
+    beta_1 : float, default=0.9
+        Decay of the first moment, of solvers "adam" and "adamw".
+    beta_2 : float, default=0.999
+        Decay of the second moment, of solvers "adam" and "adamw".
+    epsilon : float, default=1e-8
+        Keeps the division of "adam" and "adamw" finite.
+    alpha : float, default=0.0
+        Weight decay (L2) of embedding, output weights and the cells' matrices.
+    max_grad_norm : float or None, default=5.0
+        Clip the gradient to this norm over all parameters; None: do not.
+    carry_state : bool, default=False
+        Read the documents as one running text, in the order given, instead of each from
+        the initial state; in training and in scoring.
+    shuffle : bool or None, default=None
+        Take the documents in a new order in each epoch; None: unless `carry_state`.
+    early_stopping : bool, default=False
+        Hold out a part of the text, stop when it is no longer predicted better, and keep
+        the best weights.
+    validation_fraction : float, default=0.1
+        The part that early stopping holds out.
+    n_iter_no_change : int, default=3
+        Epochs without improvement after which early stopping stops.
+    tol : float, default=1e-4
+        What counts as an improvement, in nats a token.
+    warm_start : bool, default=False
+        Let `fit` go on from the weights and the vocabulary that there are.
+    input : str, default="content"
+        What X holds: "content" (texts), "filename" (names of files, .gz by suffix) or
+        "file" (objects with `read`).
+    documents : str or None, default=None
+        What is a document of a file: each "line" (by default with tokenizers of words) or
+        the whole "file" (by default with those of characters and bytes).
+    random_state : int, generator of NumPy's, or None, default=None
+        Seed of initial values, dropout, order and held-out part. The same seed gives the
+        same model, to the bit, with any number of threads.
+    n_threads : int or None, default=None
+        Threads of the core; None: as many as this process may use; -1: all, -2: all but
+        one.
+    dtype : str, default="float32"
+        "float32" or "float64".
+    verbose : int, default=0
+        1: a line an epoch; 2: also every 10 seconds.
+
+    Attributes
+    ----------
+    vocabulary_ : list
+        The tokens by id; the last id of a model of ids is the end of a document.
+    tokenizer_ : Tokenizer or None
+        With the vocabulary that it has learned.
+    params_ : mapping of str to ndarray
+        Plain copies of the weights under PyTorch's names and in its shapes; read only,
+        see `set_weights`.
+    n_parameters_ : int
+        How many numbers were learned.
+    n_iter_ : int
+        Epochs made.
+    loss_curve_ : list of float
+        Mean training loss of each epoch, in nats a token.
+    validation_loss_curve_ : list of float
+        The same of the validation text, where there is one.
+    best_validation_score_ : float or None
+        The best of these, with the sign of `score`.
+    n_tokens_seen_ : int
+        Tokens trained on.
+
+    Examples
+    --------
+    >>> from rnnkit import RNNLanguageModel
+    >>> lm = RNNLanguageModel(hidden_size=16, max_iter=20, random_state=0)
+    >>> lm = lm.fit(["the cat sat on the mat"] * 50)
+    >>> [token for token, probability in lm.predict_next(["the cat"], k=1)[0]]
+    ['sat']
+    """
+
+    def __init__(
+        self,
+        cell="lstm",
+        *,
+        tokenizer="word",
+        vocabulary=None,
+        hidden_size=128,
+        num_layers=1,
+        embedding_size=None,
+        tie_weights=False,
+        dropout=0.0,
+        bptt=64,
+        batch_size=32,
+        max_iter=10,
+        solver="adam",
+        learning_rate_init=1e-3,
+        learning_rate="constant",
+        momentum=0.0,
+        nesterovs_momentum=False,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        alpha=0.0,
+        max_grad_norm=5.0,
+        carry_state=False,
+        shuffle=None,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=3,
+        tol=1e-4,
+        warm_start=False,
+        input="content",
+        documents=None,
+        random_state=None,
+        n_threads=None,
+        dtype="float32",
+        verbose=0,
+    ):
+        self.cell = cell
+        self.tokenizer = tokenizer
+        self.vocabulary = vocabulary
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.embedding_size = embedding_size
+        self.tie_weights = tie_weights
+        self.dropout = dropout
+        self.bptt = bptt
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.solver = solver
+        self.learning_rate_init = learning_rate_init
+        self.learning_rate = learning_rate
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.alpha = alpha
+        self.max_grad_norm = max_grad_norm
+        self.carry_state = carry_state
+        self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.input = input
+        self.documents = documents
+        self.random_state = random_state
+        self.n_threads = n_threads
+        self.dtype = dtype
+        self.verbose = verbose
+
+    # --------------------------------------------------------------------- learning
+
+    def fit(self, X, y=None, *, X_val=None, sample_weight=None) -> Self:
+        """Learn from documents.
+
+        Parameters
+        ----------
+        X : iterable of str
+            The documents, or what `input` says; of sequences of int without a tokenizer.
+        y : ignored
+            There for scikit-learn.
+        X_val : iterable of str, optional
+            Documents to validate on after each epoch, instead of a held-out part.
+        sample_weight : (n_documents,) array, optional
+            How much each document counts, beside others in the same window.
+
+        Returns
+        -------
+        self
+            Also after Ctrl-C, with a warning: it is fitted with what it has learned.
+
+        Raises
+        ------
+        ParameterError
+            A parameter is out of range.
+        InputError, InputTypeError
+            X or X_val hold no documents.
+        NonFiniteError
+            The loss became NaN or infinite; the last good weights are kept.
+        """
+        check_parameters(self.get_params(deep=False))
+        goes_on = self.warm_start and self.__sklearn_is_fitted__()
+        encoder = self._model.encoder if goes_on else make_encoder(self)
+        seed = seed_from(self.random_state)
+        documents = encoder.read(X, self.input, self.documents)
+        weight = check_sample_weight(sample_weight, len(documents))
+        held_out = None
+        if X_val is not None:
+            held_out = encoder.read(X_val, self.input, self.documents)
+        elif self.early_stopping:
+            documents, held_out, kept = self._hold_out(documents, seed)
+            weight = None if weight is None else weight[kept]
+        if not goes_on:
+            encoder.learn(documents)
+        trainer = self._new_trainer(encoder, seed, goes_on)
+        windows = self._windows(encoder, documents, weight)
+        validate = None
+        if held_out is not None:
+            validate = self._validation(trainer, encoder, held_out)
+        with self._publishing(trainer, encoder):
+            trainer.fit(windows, validate)
+        return self
+
+    def partial_fit(self, X, y=None, *, sample_weight=None) -> Self:
+        """Learn from more documents: one pass, in which everything goes on.
+
+        The first call fixes the vocabulary: that of `vocabulary`, or of its documents.
+        Later ones go on with solver, order and (`carry_state`) the state where the text
+        stopped. After a load, a copy or `set_weights` the solver starts anew.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ParameterError
+            A parameter is out of range, or cannot change between calls.
+        InputError, InputTypeError, NonFiniteError
+            As in `fit`.
+        """
+        check_parameters(self.get_params(deep=False))
+        if self.learning_rate in TIMED:
+            raise ParameterError(
+                f"learning_rate={self.learning_rate!r} must know the end of training, "
+                "which partial_fit has not; use 'constant', 'plateau' or 'adaptive'"
+            )
+        goes_on = self.__sklearn_is_fitted__()
+        encoder = self._model.encoder if goes_on else make_encoder(self)
+        documents = encoder.read(X, self.input, self.documents)
+        weight = check_sample_weight(sample_weight, len(documents))
+        if not goes_on:
+            encoder.learn(documents)
+        trainer = getattr(self, "_trainer", None)
+        if trainer is None:
+            trainer = self._new_trainer(encoder, seed_from(self.random_state), goes_on)
+        else:
+            trainer.go_on_with(self._training_config(trainer.config.seed))
+        with self._publishing(trainer, encoder):
+            trainer.partial_fit(self._windows(encoder, documents, weight))
+        self._trainer = trainer
+        return self
+
+    def _hold_out(self, documents: list, seed: int) -> tuple[list, list, np.ndarray]:
+        """Split documents for early stopping; a running text loses its end."""
+        rng = None if self.carry_state else np.random.default_rng([seed, HELD_OUT])
+        return hold_out(documents, self.validation_fraction, rng)
+
+    def _new_trainer(self, encoder: Encoder, seed: int, goes_on: bool) -> Trainer:
+        """Return a trainer of new weights, or of those that there are."""
+        hidden_size = int(self.hidden_size)
+        embedding_size = int(self.embedding_size or hidden_size)
+        config = NetworkConfig(
+            vocab_size=len(encoder.tokens),
+            embedding_size=embedding_size,
+            graphs=layer_graphs(self.cell, embedding_size, hidden_size, self.num_layers),
+            tie_weights=bool(self.tie_weights),
+            dropout=float(self.dropout),
+            dtype=self.dtype,
+        )
+        network = Network(config)
+        if goes_on:
+            values = self._model.params
+            check_values(network, values, "warm_start and partial_fit keep the network")
+        else:
+            values = network.initial_values(np.random.default_rng([seed, INITIAL_VALUES]))
+        return Trainer(network, network.weights(values), self._training_config(seed))
+
+    def _training_config(self, seed: int) -> TrainingConfig:
+        """Return the settings of training as data."""
+        params = self.get_params(deep=False)
+        names = {f.name for f in fields(TrainingConfig)} & set(params)
+        settings = {name: params[name] for name in names}
+        settings["shuffle"] = not self.carry_state if self.shuffle is None else self.shuffle
+        settings["max_grad_norm"] = self.max_grad_norm or 0.0
+        settings["n_threads"] = resolve_threads(self.n_threads)
+        return TrainingConfig(**settings, seed=seed)
+
+    def _windows(self, encoder: Encoder, documents: list, weight: Any) -> Windows:
+        return Windows(
+            encoder.encode(documents).targets(encoder.end_id),
+            batch_size=self.batch_size,
+            bptt=self.bptt,
+            carry_state=self.carry_state,
+            sample_weight=weight,
+        )
+
+    def _validation(self, trainer: Trainer, encoder: Encoder, held_out: list) -> Validate:
+        """Return a function that scores the held-out documents with the weights of now."""
+        engine = Engine(trainer.network, trainer.weights)
+        return partial(
+            evaluate,
+            engine,
+            encoder.encode(held_out),
+            encoder.end_id,
+            unk_id=encoder.unk_id,
+            carry_state=self.carry_state,
+            n_threads=trainer.config.n_threads,
+        )
+
+    @contextmanager
+    def _publishing(self, trainer: Trainer, encoder: Encoder) -> Iterator[None]:
+        """Make what was learned the estimator's own, also when training fails.
+
+        The model of before serves other threads until then; the swap is one assignment.
+        """
+        self._trainer = None
+        try:
+            yield
+        finally:
+            weights, history = trainer.weights.copy(), trainer.history.copy()
+            facts = Facts(cell=cell_record(self.cell), history=asdict(history))
+            model = LanguageModel(trainer.network, weights, encoder, facts=facts)
+            self._adopt(model, history)
+
+    def _adopt(self, model: LanguageModel, history: History) -> None:
+        """Become fitted with a model, and show what it has learned."""
+        self._model = model
+        self.vocabulary_ = list(model.encoder.tokens)
+        self.tokenizer_ = model.encoder.tokenizer
+        self.n_parameters_ = model.n_parameters
+        for name, value in asdict(history).items():
+            setattr(self, f"{name}_", value)
+
+    # ------------------------------------------------------------------- predicting
+
+    def score(self, X, y=None) -> float:
+        """Return the mean log-likelihood per token, in nats: higher is better.
+
+        Every document's end is a token too. With `carry_state` the documents are one
+        running text, else each is read from the initial state.
+        """
+        return self._fitted().score(X)
+
+    def score_samples(self, X) -> np.ndarray:
+        """Return the log-likelihood of each document, in nats, (n_documents,)."""
+        return self._fitted().score_samples(X)
+
+    def perplexity(self, X) -> float:
+        """Return exp(-score)."""
+        return self._fitted().perplexity(X)
+
+    def accuracy(self, X) -> float:
+        """Return the part of the tokens that the model thought the likeliest."""
+        return self._fitted().accuracy(X)
+
+    def evaluate(self, X) -> Evaluation:
+        """Return score, perplexity and accuracy with the counts that they rest on."""
+        return self._fitted().evaluate(X)
+
+    def predict_next(self, prompts, k=5) -> list[list[tuple[Any, float]]]:
+        """Return for each prompt the `k` likeliest next tokens as (token, probability).
+
+        Parameters
+        ----------
+        prompts : str or list of str
+            Beginnings of documents; "" asks for the first token. Sequences of ids for a
+            model of ids.
+        k : int, default=5
+            At most the whole vocabulary is given.
+        """
+        return self._fitted().predict_next(prompts, k)
+
+    def predict_next_proba(self, prompts) -> np.ndarray:
+        """Return the probability of each token after each prompt, (n_prompts, V)."""
+        return self._fitted().predict_next_proba(prompts)
+
+    def generate(
+        self,
+        prompts="",
+        *,
+        max_new_tokens=50,
+        temperature=1.0,
+        top_k=None,
+        top_p=None,
+        random_state=None,
+    ) -> Any:
+        """Write on from each prompt until its document ends.
+
+        Parameters
+        ----------
+        prompts : str or list of str, default=""
+            Beginnings of documents, or ids as in `predict_next`.
+        max_new_tokens : int, default=50
+            Stop after so many tokens where the document has not ended before.
+        temperature : float, default=1.0
+            Below 1 safer, above 1 bolder, 0 always the likeliest token.
+        top_k : int, optional
+            Draw from this many likeliest tokens only.
+        top_p : float, optional
+            Draw from the fewest likeliest tokens that hold this probability together.
+        random_state : None, int, or generator of NumPy's
+            The same seed gives the same text.
+
+        Returns
+        -------
+        str, or list of str
+            The continuations alone, without the unknown token; arrays of ids for a model
+            of ids.
+        """
+        return self._fitted().generate(
+            prompts,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            random_state=random_state,
+        )
+
+    def transform(self, X) -> np.ndarray:
+        """Return one vector a document: the mean of the top layer, (n_documents, H)."""
+        return self._fitted().transform(X)
+
+    def stream(self) -> Stream:
+        """Return a running text: feed it, ask for the next token, copy the state."""
+        return self._fitted().stream()
+
+    # ---------------------------------------------------------------------- weights
+
+    @property
+    def params_(self) -> Mapping[str, np.ndarray]:
+        """Plain arrays under PyTorch's names; see `set_weights` to change them."""
+        return self._fitted().params
+
+    def set_weights(self, values: Mapping[str, Any]) -> Self:
+        """Replace weights: check them, copy them, swap them in at once.
+
+        Parameters
+        ----------
+        values : mapping of str to array
+            Some or all of the names of `params_`, in the shapes of the arrays there.
+
+        Raises
+        ------
+        InputError
+            A name is unknown, a shape is wrong, or a value is not finite.
+        """
+        model = self._fitted()
+        checked = check_values(model.network, {**model.params, **values}, "set_weights")
+        weights = model.network.weights(checked)
+        self._model = LanguageModel(
+            model.network, weights, model.encoder, facts=model.facts
+        )
+        self._trainer = None
+        return self
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one file, from which `rnnkit.load` gives the estimator back.
+
+        The name holds the old file or the new one, whatever happens on the way.
+        """
+        model = self._fitted()
+        facts = replace(model.facts, parameters=storable_parameters(self))
+        save(model.with_facts(facts), path)
+
+    # ----------------------------------------------------------------- scikit-learn
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name; `cell__activation` needs a cell that is an instance."""
+        check_nested(self, params)
+        return super().set_params(**params)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_model")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = self.tokenizer is not None
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = self.tokenizer is None
+        tags.target_tags.required = False
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the solver's, which a copy starts anew."""
+        return {**super().__getstate__(), "_trainer": None}
+
+    @property
+    def _n_features_out(self) -> int:
+        return self._fitted().network.config.hidden_size
+
+    def _fitted(self) -> LanguageModel:
+        """Return the model with the parameters of now that say how X is read."""
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError(
+                "this RNNLanguageModel is not fitted yet: call fit or partial_fit first"
+            )
+        options = {name: getattr(self, name) for name in READING}
+        for name, value in options.items():
+            check_parameter(name, value)
+        return self._model.with_options(**options)

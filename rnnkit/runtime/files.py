@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Models from files and into them."""
+
+import os
+from collections.abc import Collection
+
+from rnnkit.errors import ModelFormatError, PluginError
+from rnnkit.plugins import BUILT_IN, find
+from rnnkit.plugins import load as load_plugin
+from rnnkit.runtime.encoder import Encoder, IdEncoder, TextEncoder
+from rnnkit.runtime.model import Facts, LanguageModel, Options
+from rnnkit.storage.model_file import ModelRecord, load_model, save_model
+
+
+def load(
+    path: str | os.PathLike[str], *, plugins: Collection[str] = ()
+) -> LanguageModel:
+    """Read a model that `save` has written.
+
+    Parameters
+    ----------
+    path : str or path
+        The file. Nothing in it can run code.
+    plugins : collection of str, default=()
+        Names of tokenizers that may be imported from installed packages, if the model
+        needs one. (Cells run from the equations in the file.)
+
+    Raises
+    ------
+    ModelFormatError
+        The file is no good model; the message says why.
+    PluginError, UnknownNameError
+        The tokenizer comes from a package that is not named, or not installed.
+    OSError
+        The file cannot be read.
+    """
+    return model_of(load_model(path), plugins)
+
+
+def save(model: LanguageModel, path: str | os.PathLike[str]) -> None:
+    """Write a model to one file; the name holds the old file or the whole new one."""
+    save_model(path, record_of(model))
+
+
+def model_of(record: ModelRecord, plugins: Collection[str] = ()) -> LanguageModel:
+    """Return the model that a file describes."""
+    return LanguageModel.from_values(
+        record.config,
+        record.values,
+        _encoder_of(record, plugins),
+        Options.from_parameters(record.parameters),
+        Facts(record.cell, record.parameters, record.history),
+    )
+
+
+def record_of(model: LanguageModel) -> ModelRecord:
+    """Return what a file must hold to give this model back."""
+    description, tokens = model.encoder.describe()
+    return ModelRecord(
+        config=model.network.config,
+        values=model.params,
+        tokens=tokens,
+        cell=model.facts.cell,
+        tokenizer=description,
+        parameters=model.facts.parameters,
+        history=model.facts.history,
+    )
+
+
+def _encoder_of(record: ModelRecord, plugins: Collection[str]) -> Encoder:
+    """Return the encoder of a file; imports a package only when the caller named it."""
+    if record.tokens is None:
+        return IdEncoder(record.config.vocab_size - 1)
+    facts = dict(record.tokenizer)
+    state = facts.pop("state", None)
+    name, package = facts.get("name"), facts.get("distribution")
+    if not isinstance(name, str) or not isinstance(state, dict):
+        raise ModelFormatError("tokenizer: its name or its state is missing")
+    if name not in BUILT_IN["tokenizer"] and name not in plugins:
+        raise PluginError(
+            f"the model's tokenizer {name!r} comes from {package or 'no package'}; "
+            f"loading it runs that package's code: load(path, plugins=[{name!r}]) if "
+            "it is installed and you trust it"
+        )
+    cls = load_plugin(find("tokenizer", name))
+    tokenizer = cls.from_state({**state, "vocabulary": list(record.tokens)})
+    if list(tokenizer.vocabulary_) != list(record.tokens):
+        raise ModelFormatError("tokenizer: it does not have the vocabulary of the file")
+    return TextEncoder(tokenizer, facts)

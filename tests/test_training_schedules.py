@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Schedules by their published definitions, patience, and the split for early stopping."""
+
+import math
+
+import numpy as np
+import pytest
+
+from rnnkit.training.schedules import SCHEDULES, Patience, Schedule
+from rnnkit.training.split import hold_out
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_every_schedule_stays_within_its_initial_rate(name: str) -> None:
+    schedule = Schedule(name, 2.0, n_updates=65)
+    rates = [schedule.rate(update) for update in range(65)]
+    assert all(0.0 < rate <= 2.0 for rate in rates)
+
+
+def test_constant_stays() -> None:
+    assert Schedule("constant", 0.3).rate(12345) == 0.3
+
+
+def test_linear_goes_straight_down() -> None:
+    schedule = Schedule("linear", 1.0, n_updates=4)
+    assert [schedule.rate(i) for i in range(4)] == [1.0, 0.75, 0.5, 0.25]
+
+
+def test_cosine_is_half_way_down_in_the_middle() -> None:
+    schedule = Schedule("cosine", 1.0, n_updates=4)
+    expected = [1.0, (2 + math.sqrt(2)) / 4, 0.5, (2 - math.sqrt(2)) / 4]
+    assert [schedule.rate(i) for i in range(4)] == pytest.approx(expected, rel=1e-12)
+
+
+def test_one_cycle_rises_for_three_tenths_and_falls() -> None:
+    schedule = Schedule("one_cycle", 1.0, n_updates=1000)
+    rates = [schedule.rate(update) for update in range(1000)]
+    assert rates[0] == pytest.approx(1 / 25)
+    assert rates[300] == pytest.approx(1.0)
+    assert rates[150] == pytest.approx((1 + 1 / 25) / 2)
+    assert rates[650] == pytest.approx((1 + 1 / 250_000) / 2)
+    assert rates[:301] == sorted(rates[:301])
+    assert rates[300:] == sorted(rates[300:], reverse=True)
+
+
+def test_plateau_divides_by_four_when_an_epoch_is_not_the_best() -> None:
+    schedule = Schedule("plateau", 16.0)
+    rates = []
+    for loss in (5.0, 4.0, 4.5, 3.0, 3.0, 2.9):
+        schedule.end_epoch(loss)
+        rates.append(schedule.rate(0))
+    assert rates == [16.0, 16.0, 4.0, 4.0, 1.0, 1.0]
+
+
+def test_adaptive_divides_by_five_after_some_epochs_without_improvement() -> None:
+    schedule = Schedule("adaptive", 25.0, n_iter_no_change=2, tol=0.1)
+    rates = []
+    for loss in (5.0, 4.95, 4.94, 4.0, 3.99, 3.98):
+        schedule.end_epoch(loss)
+        rates.append(schedule.rate(0))
+    assert rates == [25.0, 25.0, 5.0, 5.0, 5.0, 1.0]
+
+
+def test_patience_counts_failures_in_a_row() -> None:
+    patience = Patience(2, tol=0.0)
+    assert [patience.is_exhausted(loss) for loss in (3, 2, 2, 1, 1.5, 1.2)] == [
+        False, False, False, False, False, True,
+    ]  # fmt: skip
+    assert patience.best_loss == 1
+
+
+def test_whole_documents_are_held_out_when_there_are_enough() -> None:
+    documents = [f"text {i}" for i in range(20)]
+    rest, held_out, kept = hold_out(documents, 0.1, np.random.default_rng(0))
+    assert len(held_out) == 2
+    assert sorted(rest + held_out) == sorted(documents)
+    assert [documents[i] for i in kept] == rest
+
+
+def test_a_running_text_loses_its_last_documents() -> None:
+    documents = [f"text {i}" for i in range(20)]
+    rest, held_out, _ = hold_out(documents, 0.1, None)
+    assert rest + held_out == documents
+    assert len(held_out) == 2
+
+
+def test_a_single_text_loses_its_last_part_from_a_line_on() -> None:
+    text = "".join(f"line {i}\n" for i in range(100))
+    rest, held_out, kept = hold_out([text], 0.1, np.random.default_rng(0))
+    assert rest[0] + held_out[0] == text
+    assert rest[0].endswith("\n")
+    assert 0.08 < len(held_out[0]) / len(text) < 0.12
+    assert kept.tolist() == [0]
+
+
+def test_few_sequences_of_ids_are_cut_in_two() -> None:
+    documents = [np.arange(30), np.arange(0), np.arange(10)]
+    rest, held_out, kept = hold_out(documents, 0.1, None)
+    assert np.concatenate([*rest, *held_out]).tolist() == [*range(30), *range(10)]
+    assert sum(map(len, held_out)) == 4
+    assert kept.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("documents", [[""], ["a"], ["", ""]])
+def test_too_little_text_to_hold_out_is_said(documents: list[str]) -> None:
+    with pytest.raises(ValueError, match="too few to hold out"):
+        hold_out(documents, 0.1, None)
