@@ -4,6 +4,7 @@
  *   RK_SET        its name in identifiers (avx2)      RK_ISA    its number (RK_AVX2)
  *   RK_VBYTES     bytes of a vector                   RK_FMA    1 where fma is an instruction
  *   RK_X86(op)    where it is x86: the intrinsic's name without its type (_mm256_##op)
+ *   RK_ARM        1 where it is NEON
  *   RK_PRODUCT_*, RK_OUTER_*      the sizes of the tiles (product.inc.h)
  */
 #define RK_PASTE2_(a, b) a##b
@@ -52,6 +53,7 @@
 #undef RK_VBYTES
 #undef RK_FMA
 #undef RK_X86
+#undef RK_ARM
 #undef RK_PRODUCT_ROWS
 #undef RK_PRODUCT_PANELS
 #undef RK_PRODUCT_TILES

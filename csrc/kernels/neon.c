@@ -13,6 +13,7 @@
 #define RK_ISA RK_NEON
 #define RK_VBYTES 16
 #define RK_FMA 1
+#define RK_ARM 1
 
 /* 24 accumulators and a panel of the weight. */
 #define RK_PRODUCT_ROWS 6

@@ -44,11 +44,11 @@ RK_INLINE v_real v_sqrt(v_real a) { return RK_X86_TYPED(sqrt)(a); }
 /* max and min give their second operand when either is NaN. */
 RK_INLINE v_real v_at_least(v_real a, v_real lo) { return RK_X86_TYPED(max)(lo, a); }
 RK_INLINE v_real v_at_most(v_real a, v_real hi) { return RK_X86_TYPED(min)(hi, a); }
-#elif defined(__aarch64__) && RK_F32
+#elif defined(RK_ARM) && RK_F32
 RK_INLINE v_real v_sqrt(v_real a) { return vsqrtq_f32(a); }
 RK_INLINE v_real v_at_least(v_real a, v_real lo) { return vmaxq_f32(a, lo); }
 RK_INLINE v_real v_at_most(v_real a, v_real hi) { return vminq_f32(a, hi); }
-#elif defined(__aarch64__)
+#elif defined(RK_ARM)
 RK_INLINE v_real v_sqrt(v_real a) { return vsqrtq_f64(a); }
 RK_INLINE v_real v_at_least(v_real a, v_real lo) { return vmaxq_f64(a, lo); }
 RK_INLINE v_real v_at_most(v_real a, v_real hi) { return vminq_f64(a, hi); }
@@ -120,7 +120,7 @@ RK_INLINE v_real v_pin(v_real a)
     __asm__("" : "+v"(a));
 #elif defined(RK_X86)
     __asm__("" : "+x"(a));
-#elif defined(__aarch64__)
+#elif defined(RK_ARM)
     __asm__("" : "+w"(a));
 #endif
     return a;
