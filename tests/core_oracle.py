@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rnnkit.compiler import differentiate, trace, with_resets
+from rnnkit.compiler import differentiate, trace, with_masks, with_resets
 from rnnkit.core import Program, State, Weights, Window
 from rnnkit.testing import reference
+
+SITES_PER_LAYER = 16
 
 
 @dataclass
@@ -41,15 +43,18 @@ class Model:
     output_bias: bool = True
     dtype: str = "float64"
     flags: bool = False
+    dropout: dict[str, float] = field(default_factory=dict)
     seed: int = 0
     scale: float = 0.5
 
     def __post_init__(self) -> None:
-        widths = [self.embedding_size] + [self.hidden_size] * self.num_layers
-        self.plain_graphs = [trace(self.cell, e, self.hidden_size) for e in widths[:-1]]
-        self.graphs = [differentiate(self._variant(g)) for g in self.plain_graphs]
-        self.programs = self._programs(self.plain_graphs)
-        self.running = self._programs([self._variant(g) for g in self.plain_graphs])
+        plain = self._traced()
+        self.graphs = [
+            differentiate(self._flagged(self._masked(layer, graph)))
+            for layer, graph in enumerate(plain)
+        ]
+        self.programs = self._programs(plain)
+        self.running = self._programs([self._flagged(graph) for graph in plain])
         self.training = self._programs(self.graphs)
         self.weights = Weights(
             self.vocab_size,
@@ -67,8 +72,20 @@ class Model:
         for i, value in enumerate(self.values):
             self.weights.set(i, value)
 
-    def _variant(self, graph):
+    def _traced(self):
+        """One graph a layer; a layer is as wide as its cell's output makes it."""
+        graphs, width = [], self.embedding_size
+        for _ in range(self.num_layers):
+            graphs.append(trace(self.cell, width, self.hidden_size))
+            width = graphs[-1].output_width
+        return graphs
+
+    def _flagged(self, graph):
         return with_resets(graph) if self.flags else graph
+
+    def _masked(self, layer, graph):
+        first_site = SITES_PER_LAYER * layer
+        return with_masks(graph, self.dropout, first_site) if self.dropout else graph
 
     def _programs(self, graphs):
         return [Program(graph.to_words(), self.dtype) for graph in graphs]
@@ -112,15 +129,67 @@ def log_softmax(logits):
     return logits - top - np.log(np.exp(logits - top).sum(axis=-1, keepdims=True))
 
 
+def philox(counter, key):
+    """Philox 4x32-10 (Salmon et al., 2011): four words from a counter and a key."""
+    x = [np.asarray(word, np.uint64) for word in counter]
+    k, half, low = list(key), np.uint64(32), np.uint64(0xFFFFFFFF)
+    for _ in range(10):
+        p, q = x[0] * np.uint64(0xD2511F53), x[2] * np.uint64(0xCD9E8D57)
+        x[0], x[2] = (
+            (q >> half) ^ x[1] ^ np.uint64(k[0]),
+            (p >> half) ^ x[3] ^ np.uint64(k[1]),
+        )
+        x[1], x[3] = q & low, p & low
+        k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
+    return np.stack(x)
+
+
+def dropout_mask(shape, site, rate, seed, update):
+    """0 or 1 / (1 - rate), (T, B, width): word unit % 4 of each four's counter."""
+    n_steps, batch_size, width = shape
+    sizes = n_steps, batch_size, -(-width // 4)
+    step, row, quad = np.meshgrid(*(np.arange(n) for n in sizes), indexing="ij")
+    place = np.full(sizes, (update + site * 0x9E3779B9) & 0xFFFFFFFF)
+    words = philox((quad, row, step, place), (seed & 0xFFFFFFFF, seed >> 32))
+    by_unit = np.moveaxis(words, 0, -1).reshape(n_steps, batch_size, -1)[..., :width]
+    return np.where(by_unit < int(rate * 2**32), 0, 1 / (1 - rate))
+
+
+def layer_masks(model, layer, shape, seed, update):
+    """A layer's masks by site."""
+    graph, first = model.graphs[layer], SITES_PER_LAYER * layer
+    sites = {
+        "input": (first, graph.input_width),
+        "output": (first + 1, graph.output_width),
+    }
+    return {
+        site: dropout_mask((*shape, width), site, model.dropout[name], seed, update)
+        for name, (site, width) in sites.items()
+        if name in model.dropout
+    }
+
+
 def run(
-    model, ids, states, targets, *, target_weights=None, outputs_gradient=None, **flags
+    model,
+    ids,
+    states,
+    targets,
+    *,
+    target_weights=None,
+    outputs_gradient=None,
+    seed=0,
+    update=0,
+    **flags,
 ):
     """Forward and backward of one window, from states by layer and number."""
     embedding, layers, output, bias = model.parts()
     below, runs = embedding[ids], []
-    for graph, parameters, initial in zip(model.graphs, layers, states, strict=True):
-        initial = [np.asarray(s, np.float64) for s in initial]
-        given = reference.Window(graph, parameters, below, initial, **flags)
+    for layer, graph in enumerate(model.graphs):
+        initial = [np.asarray(s, np.float64) for s in states[layer]]
+        masks = layer_masks(model, layer, ids.shape, seed, update)
+        given = reference.Window(
+            graph, layers[layer], below, initial, masks=masks, **flags
+        )
         runs.append(reference.forward(given))
         below = runs[-1].outputs
 
