@@ -544,26 +544,49 @@ def test_words_that_are_no_graph_are_a_value_error():
         Program(np.full(20, 7, np.int32), "float32")
 
 
+class Busy:
+    """A window with work for seconds in its head, all ids 0."""
+
+    def __init__(self):
+        programs = [Program(trace(RNN(), 8, 512).to_words(), "float32")]
+        weights = Weights(20_000, 8, programs)
+        self.window = Window(weights, programs, 2000, 8)
+        self.state = State(weights, programs, 8)
+        self.state.set(0, 0, np.ones((8, 512)))
+        self.ids = np.zeros((2000, 8), np.int32)
+
+    def forward(self):
+        return self.window.forward(self.ids, self.state, targets=self.ids)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="raises a signal")
 def test_ctrl_c_stops_a_running_window_and_leaves_the_state_alone():
-    """The head has work for seconds; the signal comes early in it."""
-    graph = trace(RNN(), 8, 512)
-    programs = [Program(graph.to_words(), "float32")]
-    weights = Weights(20_000, 8, programs)
-    window, state = Window(weights, programs, 2000, 8), State(weights, programs, 8)
-    state.set(0, 0, np.ones((8, 512)))
-    ids = np.zeros((2000, 8), np.int32)
+    busy = Busy()
     main = threading.main_thread().ident
     stop = threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT))
     stop.start()
     with pytest.raises(KeyboardInterrupt):
-        window.forward(ids, state, targets=ids)
+        busy.forward()
     stop.join()
-    assert (state.get(0, 0) == 1).all()
+    assert (busy.state.get(0, 0) == 1).all()
     with pytest.raises(ValueError, match="forward comes first"):
-        window.hits  # noqa: B018
-    window.forward(ids[:1], state)
-    assert not state.get(0, 0).any()
+        busy.window.hits  # noqa: B018
+    busy.window.forward(busy.ids[:1], busy.state)
+    assert not busy.state.get(0, 0).any()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="raises a signal")
+def test_a_window_that_is_running_refuses_a_second_caller():
+    """A signal's handler is called in mid-window; what it raises ends the window."""
+    busy = Busy()
+    before = signal.signal(signal.SIGALRM, lambda *_: busy.forward())
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(ValueError, match="in use by another call"):
+            busy.forward()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    busy.window.forward(busy.ids[:1], busy.state)
 
 
 def test_the_machine_is_told():

@@ -77,8 +77,7 @@ struct share {
     size_t row0, row1;
 };
 
-/* The share of one thread in a grid of n_i x n_j cells taken i by i: at most three parts.
- */
+/* A thread's share of a grid of n_i x n_j cells taken i by i: at most three parts. */
 static int share_grid(size_t n_i, size_t n_j, const struct share *share,
                       struct part parts[3])
 {

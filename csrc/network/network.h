@@ -44,11 +44,9 @@ enum rk_status rk_weights_assign(struct rk_weights *weights, const struct rk_wei
                                  struct rk_error *error);
 void rk_weights_free(struct rk_weights *weights);
 
-enum rk_dtype rk_weights_dtype(const struct rk_weights *weights);
 size_t rk_weights_n_tensors(const struct rk_weights *weights);
 /* Of the top layer's output. */
 size_t rk_weights_hidden_size(const struct rk_weights *weights);
-size_t rk_weights_vocab_size(const struct rk_weights *weights);
 /* The plain shape of a tensor; columns == 0: a vector of n rows. */
 enum rk_status rk_weights_shape(const struct rk_weights *weights, size_t index,
                                 size_t *rows, size_t *columns, struct rk_error *error);

@@ -215,11 +215,6 @@ void rk_weights_free(struct rk_weights *weights)
 
 /* -------------------------------------------------------------------- access */
 
-enum rk_dtype rk_weights_dtype(const struct rk_weights *weights)
-{
-    return weights->dtype;
-}
-
 size_t rk_weights_n_tensors(const struct rk_weights *weights)
 {
     return weights->n_tensors;
@@ -228,11 +223,6 @@ size_t rk_weights_n_tensors(const struct rk_weights *weights)
 size_t rk_weights_hidden_size(const struct rk_weights *weights)
 {
     return weights->hidden_size;
-}
-
-size_t rk_weights_vocab_size(const struct rk_weights *weights)
-{
-    return weights->vocab_size;
 }
 
 enum rk_status rk_weights_check_index(const struct rk_weights *weights, size_t index,
