@@ -3,7 +3,11 @@
 
 from rnnkit.cells.base import Cell
 from rnnkit.cells.gru import GRU
+from rnnkit.cells.gru_reset_before import ResetBeforeGRU
+from rnnkit.cells.irnn import IRNN
+from rnnkit.cells.layer_norm_lstm import LayerNormLSTM
 from rnnkit.cells.lstm import LSTM
+from rnnkit.cells.lstmp import LSTMP
 from rnnkit.cells.rnn import RNN
 from rnnkit.compiler.symbols import (
     abs,
@@ -26,9 +30,13 @@ from rnnkit.compiler.symbols import (
 
 __all__ = [
     "GRU",
+    "IRNN",
     "LSTM",
+    "LSTMP",
     "RNN",
     "Cell",
+    "LayerNormLSTM",
+    "ResetBeforeGRU",
     "abs",
     "exp",
     "log",

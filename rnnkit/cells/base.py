@@ -169,12 +169,13 @@ class Cell:
     def set_params(self, **params: Any) -> Self:
         """Set arguments of ``__init__``; unknown names raise ValueError."""
         known = self._parameter_names()
-        for name, value in params.items():
+        for name in params:
             if name not in known:
                 raise ValueError(
                     f"{type(self).__name__} has no parameter {name!r}; "
                     f"it has {', '.join(known) or 'none'}"
                 )
+        for name, value in params.items():
             setattr(self, name, value)
         return self
 

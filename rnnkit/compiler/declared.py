@@ -15,7 +15,7 @@ from rnnkit.compiler.where import cell_error
 
 
 class Declared:
-    """A cell's declarations.
+    """A cell's declarations; the cell knows its `hidden_size` already.
 
     Attributes
     ----------
@@ -26,16 +26,17 @@ class Declared:
         The label whose parameters are called ``weight_ih``, ``bias_hh`` and so on.
     """
 
-    def __init__(self, cell: Any, input_size: int, hidden_size: int) -> None:
+    def __init__(self, cell: Any) -> None:
         self.cell = cell
         self.cell_name = type(cell).__name__
-        self.hidden_size = _size(hidden_size, "hidden_size")
-        _size(input_size, "input_size")
+        self.hidden_size: int = cell.hidden_size
         self.states = self._states()
         self.widths = self._widths()
         self.initial = self._initial()
         gates = getattr(cell, "gates", None)
-        self.main_label = None if gates is None else self.block_names(gates, None)[0]
+        self.main_label = None
+        if gates is not None:
+            self.main_label, _ = self.block_names(gates, None, self.cell_name)
         self._initialisers = self._mapping("initialisers")
         self._limits = self._mapping("limits")
         self._decay = self._mapping("weight_decay")
@@ -87,7 +88,10 @@ class Declared:
                     )
 
     def block_names(
-        self, label: str | Sequence[str], blocks: int | None
+        self,
+        label: str | Sequence[str],
+        blocks: int | None,
+        where: str | None = None,
     ) -> tuple[str, tuple[str, ...]]:
         """The name that a label gives to parameters, and the names of its blocks."""
         words = [label] if isinstance(label, str) else label
@@ -100,6 +104,7 @@ class Declared:
                 f"a label is {label!r}",
                 "it is a string with a letter for each block, as in 'ifgo', or a list "
                 "of names, as in ('reset', 'update')",
+                where,
             )
         if blocks is None:
             names = tuple(label)
@@ -107,12 +112,15 @@ class Declared:
             names = tuple(str(i) for i in range(blocks))
         else:
             raise cell_error(
-                f"blocks is {blocks!r}", f"it is a number of blocks, up to {MAX_BLOCKS}"
+                f"blocks is {blocks!r}",
+                f"it is a number of blocks, up to {MAX_BLOCKS}",
+                where,
             )
         if len(set(names)) < len(names):
             raise cell_error(
                 f"the label {label!r} names a block twice",
                 "each letter is a block of its own; for one block write blocks=1",
+                where,
             )
         return "_".join(words), names
 
@@ -147,7 +155,7 @@ class Declared:
         widths = {}
         for name in self.states:
             width = self._resolve(declared.get(name, self.hidden_size))
-            if not _is_whole(width) or not 1 <= width <= MAX_WIDTH:
+            if not is_size(width):
                 raise self._error(
                     f"widths[{name!r}] is {width!r}",
                     "a width is a positive number of units, or the name of an "
@@ -216,12 +224,9 @@ class Declared:
         return value
 
 
-def _size(value: Any, name: str) -> int:
-    if not _is_whole(value) or not 1 <= value <= MAX_WIDTH:
-        raise ValueError(
-            f"{name} is {value!r}, allowed are whole numbers from 1 to {MAX_WIDTH}"
-        )
-    return int(value)
+def is_size(value: Any) -> bool:
+    """Whether this may be a number of units."""
+    return _is_whole(value) and 1 <= value <= MAX_WIDTH
 
 
 def _is_whole(value: Any) -> bool:

@@ -8,6 +8,7 @@ functions take plain numbers as well, and then give one.
 
 from __future__ import annotations
 
+import numbers
 import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Never
@@ -19,22 +20,22 @@ from rnnkit.compiler.ops import OPS
 from rnnkit.compiler.where import cell_error
 
 if TYPE_CHECKING:
-    from rnnkit.compiler.trace import Trace
+    from rnnkit.compiler.recorder import Recorder
 
 
 class Symbol:
     """A value of a trace: rows x units, one a unit, or one a row."""
 
-    __slots__ = ("_index", "_trace")
+    __slots__ = ("_index", "_recorder")
 
-    def __init__(self, trace: Trace, index: int) -> None:
-        self._trace = trace
+    def __init__(self, recorder: Recorder, index: int) -> None:
+        self._recorder = recorder
         self._index = index
 
     @property
     def width(self) -> int:
         """Number of units; 1 for one a row."""
-        return self._trace.node(self).width
+        return self._recorder.node(self).width
 
     def __repr__(self) -> str:
         return f"<value of width {self.width}>"
@@ -42,37 +43,37 @@ class Symbol:
     # ------------------------------------------------------------------- arithmetic
 
     def __add__(self, other: Any) -> Symbol:
-        return self._trace.apply("add", self, other)
+        return self._recorder.apply("add", self, other)
 
     def __radd__(self, other: Any) -> Symbol:
-        return self._trace.apply("add", other, self)
+        return self._recorder.apply("add", other, self)
 
     def __sub__(self, other: Any) -> Symbol:
-        return self._trace.apply("sub", self, other)
+        return self._recorder.apply("sub", self, other)
 
     def __rsub__(self, other: Any) -> Symbol:
-        return self._trace.apply("sub", other, self)
+        return self._recorder.apply("sub", other, self)
 
     def __mul__(self, other: Any) -> Symbol:
-        return self._trace.apply("mul", self, other)
+        return self._recorder.apply("mul", self, other)
 
     def __rmul__(self, other: Any) -> Symbol:
-        return self._trace.apply("mul", other, self)
+        return self._recorder.apply("mul", other, self)
 
     def __truediv__(self, other: Any) -> Symbol:
-        return self._trace.apply("div", self, other)
+        return self._recorder.apply("div", self, other)
 
     def __rtruediv__(self, other: Any) -> Symbol:
-        return self._trace.apply("div", other, self)
+        return self._recorder.apply("div", other, self)
 
     def __neg__(self) -> Symbol:
-        return self._trace.apply("neg", self)
+        return self._recorder.apply("neg", self)
 
     def __pos__(self) -> Symbol:
         return self
 
     def __abs__(self) -> Symbol:
-        return self._trace.apply("abs", self)
+        return self._recorder.apply("abs", self)
 
     def __pow__(self, power: Any) -> Symbol:
         if (
@@ -92,22 +93,22 @@ class Symbol:
     # ------------------------------------------------------------------ comparisons
 
     def __gt__(self, other: Any) -> Symbol:
-        return self._trace.apply("greater", self, other)
+        return self._recorder.apply("greater", self, other)
 
     def __ge__(self, other: Any) -> Symbol:
-        return self._trace.apply("greater_equal", self, other)
+        return self._recorder.apply("greater_equal", self, other)
 
     def __lt__(self, other: Any) -> Symbol:
-        return self._trace.apply("greater", other, self)
+        return self._recorder.apply("greater", other, self)
 
     def __le__(self, other: Any) -> Symbol:
-        return self._trace.apply("greater_equal", other, self)
+        return self._recorder.apply("greater_equal", other, self)
 
     def __eq__(self, other: object) -> Symbol:  # type: ignore[override]
-        return self._trace.apply("equal", self, other)
+        return self._recorder.apply("equal", self, other)
 
     def __ne__(self, other: object) -> Symbol:  # type: ignore[override]
-        return 1 - self._trace.apply("equal", self, other)
+        return 1 - self._recorder.apply("equal", self, other)
 
     __hash__ = object.__hash__
 
@@ -168,12 +169,9 @@ class Symbol:
     ) -> Any:
         # np.sqrt(2.0) * x ends here: NumPy's own numbers count as plain ones.
         name = _OPERATOR_OF_UFUNC.get(ufunc.__name__)
-        if (
-            name
-            and method == "__call__"
-            and any(isinstance(x, np.generic) for x in inputs)
-        ):
-            return getattr(operator, name)(*(_plain(x) for x in inputs))
+        if name and method == "__call__" and any(map(_is_numpy_number, inputs)):
+            plain = (x.item() if _is_numpy_number(x) else x for x in inputs)
+            return getattr(operator, name)(*plain)
         raise _numpy_error(f"given to numpy.{ufunc.__name__}")
 
 
@@ -214,8 +212,8 @@ _OPERATOR_OF_UFUNC = {
 }
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+def _is_numpy_number(value: Any) -> bool:
+    return isinstance(value, np.generic | np.ndarray) and value.ndim == 0
 
 
 def _numpy_error(what: str) -> Exception:
@@ -232,24 +230,22 @@ def _numpy_error(what: str) -> Exception:
 def _apply(op: str, *operands: Any) -> Any:
     for operand in operands:
         if isinstance(operand, Symbol):
-            return operand._trace.apply(op, *operands)
+            return operand._recorder.apply(op, *operands)
     return _apply_to_numbers(op, operands)
 
 
 def _apply_to_numbers(op: str, operands: tuple[Any, ...]) -> float:
-    function = OPS[op].value
-    assert function is not None
-    try:
-        numbers = [np.float64(operand) for operand in operands]
-    except (TypeError, ValueError):
+    if not all(isinstance(operand, numbers.Real) for operand in operands):
         given = ", ".join(type(operand).__name__ for operand in operands)
         raise cell_error(
             f"{op} is given {given}",
             "it takes values of the step or plain numbers; the blocks of a linear are "
             "unpacked first, as in i, f = self.linear('if', x, h)",
-        ) from None
+        )
+    function = OPS[op].value
+    assert function is not None
     with np.errstate(all="ignore"):
-        return float(function(*numbers))
+        return float(function(*map(np.float64, operands)))
 
 
 def sigmoid(x: Any) -> Any:
@@ -324,7 +320,8 @@ def sum(x: Any) -> Any:
 
 def mean(x: Any) -> Any:
     """Mean over a row's units: one value a row."""
-    return _reduce("row_sum", x) / x.width
+    total = _reduce("row_sum", x)
+    return total / x.width if x.width > 1 else total
 
 
 def max(x: Any) -> Any:
@@ -339,8 +336,9 @@ def _reduce(op: str, x: Any) -> Symbol:
             "it takes one value of the step; for two values there are a + b, "
             "maximum(a, b) and minimum(a, b)",
         )
-    trace = x._trace
-    node = trace.node(x)
+    recorder = x._recorder
+    node = recorder.node(x)
     if node.kind == Kind.ROW:
         return x
-    return Symbol(trace, trace.b(op, trace.b.spread(x._index, Kind.FULL, node.width)))
+    full = recorder.b.spread(x._index, Kind.FULL, node.width)
+    return Symbol(recorder, recorder.b(op, full))

@@ -77,10 +77,11 @@ def central_difference(
 def relative_error(found: Sequence[Array], expected: Sequence[Array]) -> float:
     """Norm-wise error of the worst array: |found - expected| / |expected|.
 
-    Where an array is expected to be 0 all over, the norm of what was found.
+    Where an array is expected to be 0 all over, the norm of what was found. NaN where
+    either has one.
     """
-    worst = 0.0
-    for a, b in zip(found, expected, strict=True):
-        scale = float(np.linalg.norm(b)) or 1.0
-        worst = max(worst, float(np.linalg.norm(np.subtract(a, b))) / scale)
-    return worst
+    errors = [
+        np.linalg.norm(np.subtract(a, b)) / (np.linalg.norm(b) or 1.0)
+        for a, b in zip(found, expected, strict=True)
+    ]
+    return float(np.max(errors, initial=0.0))  # unlike max, keeps NaN

@@ -17,8 +17,8 @@ from rnnkit.testing.reference import Array, Run, Window, backward, forward
 class ReferenceNetwork:
     """Embedding, layers of graphs, linear softmax; loss: the weighted mean of -log p.
 
-    Tensors are a list in the core's order: embedding (V, E), the parameters of each layer,
-    output weight (V, H) unless tied, output bias (V,) if there is one.
+    Tensors are a list in the core's order: embedding (V, E), the parameters of each
+    layer, output weight (V, H) unless tied, output bias (V,) if there is one.
 
     Attributes
     ----------
