@@ -34,6 +34,10 @@ BUILT_IN = {
         "rnn": "rnnkit.cells.rnn:RNN",
         "lstm": "rnnkit.cells.lstm:LSTM",
         "gru": "rnnkit.cells.gru:GRU",
+        "irnn": "rnnkit.cells.irnn:IRNN",
+        "lstmp": "rnnkit.cells.lstmp:LSTMP",
+        "gru_reset_before": "rnnkit.cells.gru_reset_before:ResetBeforeGRU",
+        "layer_norm_lstm": "rnnkit.cells.layer_norm_lstm:LayerNormLSTM",
     },
     "tokenizer": {
         "whitespace": "rnnkit.tokenizers.whitespace:WhitespaceTokenizer",
@@ -45,7 +49,17 @@ BUILT_IN = {
 
 # Packages that are known to offer a name, for the message when it is missed.
 KNOWN_PACKAGES = {
-    "cell": {"peephole": "rnnkit-lstm-variants", "cifg": "rnnkit-lstm-variants"},
+    "cell": {
+        "peephole": "rnnkit-lstm-variants",
+        "cifg": "rnnkit-lstm-variants",
+        "mingru": "rnnkit-minimal-cells",
+        "minlstm": "rnnkit-minimal-cells",
+        "indrnn": "rnnkit-minimal-cells",
+        "sru": "rnnkit-minimal-cells",
+        "rhn": "rnnkit-deep-cells",
+        "mogrifier": "rnnkit-deep-cells",
+        "slstm": "rnnkit-xlstm",
+    },
     "tokenizer": {},
 }
 
