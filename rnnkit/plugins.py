@@ -206,10 +206,10 @@ def find(kind: str, name: str) -> Plugin:
         own = _own(kind, bare)
         if own is not None:
             return own
-    # What is not known may have been installed since the last look.
-    candidates = _offered(kind, bare, distribution) or (
-        refresh() or _offered(kind, bare, distribution)
-    )
+    candidates = _offered(kind, bare, distribution)
+    if not candidates:  # it may have been installed since the last look
+        refresh()
+        candidates = _offered(kind, bare, distribution)
     if not candidates:
         raise UnknownNameError(_unknown(kind, name))
     if len(candidates) > 1:
@@ -458,12 +458,13 @@ def _own(kind: str, name: str) -> Plugin | None:
 
 def _offered(kind: str, name: str, distribution: str = "") -> list[Plugin]:
     """What installed packages, or one of them, offer under a name."""
-    return [
+    found = [
         plugin
         for plugin in _packaged()
         if (plugin.kind, plugin.name) == (kind, name)
         and (not distribution or _same_package(distribution, plugin.distribution))
     ]
+    return sorted(found, key=str)
 
 
 def _packaged() -> tuple[Plugin, ...]:

@@ -239,7 +239,7 @@ def test_what_is_unknown_is_unk_and_nothing_else(cls: type[Any]) -> None:
 
 
 def test_texts_come_back_from_their_ids() -> None:
-    text = 'The U.S. bank paid $3.50 (or 4%), "they" said\u3002\u4f60\u597d\uff01It\'s over.'
+    text = 'A U.S. bank paid $3.50 (or 4%), "we" said\u3002\u4f60\u597d\uff01It\'s on.'
     word = WordTokenizer().fit([text])
     assert word.decode(word.encode(text)) == text
     for tokenizer in (CharTokenizer(), ByteTokenizer()):
