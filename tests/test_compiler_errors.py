@@ -223,10 +223,17 @@ class UsesAValueOfAnotherTrace(OneState):
 
 
 class ReducesTwoValues(OneState):
-    """for two values there are"""
+    """for two values there is (a + b) / 2"""
 
     def step(self, x, h):
-        return row_max([h, x])  # here
+        return mean([h, x])  # here
+
+
+class TakesTheMaximumOfTwo(OneState):
+    """maximum(a, b)"""
+
+    def step(self, x, h):
+        return row_max(h, 0.0)  # here
 
 
 class NamesABlockTwice(OneState):

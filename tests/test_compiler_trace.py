@@ -331,6 +331,19 @@ def test_reductions_are_over_a_rows_units(hidden_size):
     np.testing.assert_allclose(run.outputs[0], expected, rtol=1e-13)
 
 
+def test_sum_max_and_abs_keep_pythons_meaning_for_all_else():
+    assert row_sum([1, 2, 3]) == 6
+    assert row_sum([[1], [2]], []) == [1, 2]
+    assert row_max(3, 5) == row_max([5, 3]) == 5
+    assert row_max(-5, 3, key=cell_abs) == -5
+    assert cell_abs(-2) == 2
+
+    def step(self, x, h):
+        return row_sum(tanh(part) for part in self.linear("ab", x, h))
+
+    assert ops(trace(cell_of(step), 3, 3)).count("tanh") == 2
+
+
 # -------------------------------------------------------------------- what is returned
 
 

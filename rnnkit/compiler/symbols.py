@@ -8,6 +8,7 @@ functions take plain numbers as well, and then give one.
 
 from __future__ import annotations
 
+import builtins
 import numbers
 import operator
 from collections.abc import Callable
@@ -313,29 +314,37 @@ def stop_gradient(x: Any) -> Any:
     return _apply("stop_gradient", x)
 
 
-def sum(x: Any) -> Any:
-    """Sum over a row's units: one value a row."""
-    return _reduce("row_sum", x)
-
-
 def mean(x: Any) -> Any:
     """Mean over a row's units: one value a row."""
+    if not isinstance(x, Symbol):
+        raise cell_error(
+            f"mean is given {type(x).__name__}",
+            "it is over the units of one value of the step; for two values there is "
+            "(a + b) / 2",
+        )
     total = _reduce("row_sum", x)
     return total / x.width if x.width > 1 else total
 
 
-def max(x: Any) -> Any:
+# Two names of Python's own: on anything but a value of the step they mean what they do
+# everywhere, so that importing them takes nothing away.
+
+
+def sum(x: Any, *others: Any) -> Any:
+    """Sum over a row's units: one value a row."""
+    is_reduction = isinstance(x, Symbol) and not others
+    return _reduce("row_sum", x) if is_reduction else builtins.sum(x, *others)
+
+
+def max(x: Any, *others: Any, **options: Any) -> Any:
     """Largest of a row's units: one value a row; ties share the gradient equally."""
-    return _reduce("row_max", x)
+    is_reduction = isinstance(x, Symbol) and not others
+    return (
+        _reduce("row_max", x) if is_reduction else builtins.max(x, *others, **options)
+    )
 
 
-def _reduce(op: str, x: Any) -> Symbol:
-    if not isinstance(x, Symbol):
-        raise cell_error(
-            f"sum, mean or max over a row's units is given {type(x).__name__}",
-            "it takes one value of the step; for two values there are a + b, "
-            "maximum(a, b) and minimum(a, b)",
-        )
+def _reduce(op: str, x: Symbol) -> Symbol:
     recorder = x._recorder
     node = recorder.node(x)
     if node.kind == Kind.ROW:
