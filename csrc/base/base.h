@@ -29,16 +29,22 @@ struct rk_error {
 };
 
 /* Writes the message (printf's format) and returns `status`. `error` may be NULL. */
-enum rk_status rk_fail(struct rk_error *error, enum rk_status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+enum rk_status rk_fail(struct rk_error *error, enum rk_status status, const char *format,
+                       ...) __attribute__((format(printf, 3, 4)));
 
 enum rk_dtype { RK_FLOAT32 = 0, RK_FLOAT64 = 1 };
 
 /* A panel is 64 bytes on every machine: 16 floats or 8 doubles (its lanes). */
 enum { RK_PANEL = 64 };
 
-static inline size_t rk_real_size(enum rk_dtype dtype) { return dtype == RK_FLOAT32 ? 4 : 8; }
-static inline size_t rk_lanes(enum rk_dtype dtype) { return RK_PANEL / rk_real_size(dtype); }
+static inline size_t rk_real_size(enum rk_dtype dtype)
+{
+    return dtype == RK_FLOAT32 ? 4 : 8;
+}
+static inline size_t rk_lanes(enum rk_dtype dtype)
+{
+    return RK_PANEL / rk_real_size(dtype);
+}
 static inline size_t rk_panels(enum rk_dtype dtype, size_t width)
 {
     size_t lanes = rk_lanes(dtype);

@@ -39,12 +39,15 @@ bool rk_isa_supported(enum rk_isa isa)
 #if defined(__x86_64__)
     __builtin_cpu_init();
     bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (isa == RK_AVX2) return avx2;
+    if (isa == RK_AVX2)
+        return avx2;
     if (isa == RK_AVX512)
-        return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")
-               && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+        return avx2 && __builtin_cpu_supports("avx512f") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512vl");
 #elif defined(__aarch64__)
-    if (isa == RK_NEON) return true;
+    if (isa == RK_NEON)
+        return true;
 #endif
     return isa == RK_BASELINE;
 }
@@ -54,19 +57,22 @@ enum rk_status rk_isa_choose(enum rk_isa *isa, struct rk_error *error)
     const char *name = getenv("RNNKIT_ISA");
     if (!name || !name[0]) {
         for (int i = 0; i < RK_N_ISA; i++)
-            if (rk_isa_supported((enum rk_isa)i)) *isa = (enum rk_isa)i;
+            if (rk_isa_supported((enum rk_isa)i))
+                *isa = (enum rk_isa)i;
         return RK_OK;
     }
     for (int i = 0; i < RK_N_ISA; i++) {
-        if (strcmp(name, isa_names[i]) != 0) continue;
+        if (strcmp(name, isa_names[i]) != 0)
+            continue;
         if (!rk_isa_supported((enum rk_isa)i))
-            return rk_fail(error, RK_INVALID, "RNNKIT_ISA=%s: this machine does not have it",
-                           name);
+            return rk_fail(error, RK_INVALID,
+                           "RNNKIT_ISA=%s: this machine does not have it", name);
         *isa = (enum rk_isa)i;
         return RK_OK;
     }
     return rk_fail(error, RK_INVALID,
-                   "RNNKIT_ISA=%.40s is unknown; allowed: baseline, avx2, avx512, neon", name);
+                   "RNNKIT_ISA=%.40s is unknown; allowed: baseline, avx2, avx512, neon",
+                   name);
 }
 
 int rk_cpu_affinity(void)
@@ -75,7 +81,8 @@ int rk_cpu_affinity(void)
     /* A set of CPU_SETSIZE processors is too small for the largest machines: then the
      * number that is online stands. */
     cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return CPU_COUNT(&set);
 #endif
 #if defined(_WIN32)
     SYSTEM_INFO info;
@@ -91,13 +98,17 @@ int rk_cpu_affinity(void)
 static int group_quota(const char *folder)
 {
     char path[512];
-    if (snprintf(path, sizeof path, "%s/cpu.max", folder) >= (int)sizeof path) return 0;
+    if (snprintf(path, sizeof path, "%s/cpu.max", folder) >= (int)sizeof path)
+        return 0;
     FILE *file = fopen(path, "r");
-    if (!file) return 0;
+    if (!file)
+        return 0;
     long long quota, period; /* "max 100000" where there is no quota */
-    bool limited = fscanf(file, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0;
+    bool limited =
+        fscanf(file, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0;
     fclose(file);
-    if (!limited) return 0;
+    if (!limited)
+        return 0;
     long long processors = (quota - 1) / period + 1;
     return processors < 1 << 20 ? (int)processors : 0;
 }
@@ -106,7 +117,8 @@ static int group_quota(const char *folder)
 static bool group_path(char *path, size_t capacity, const char *groups)
 {
     FILE *file = fopen(groups, "r");
-    if (!file) return false;
+    if (!file)
+        return false;
     bool found = false;
     char line[384];
     while (!found && fgets(line, sizeof line, file))
@@ -121,14 +133,18 @@ static bool group_path(char *path, size_t capacity, const char *groups)
 int rk_cpu_quota(const char *groups, const char *root)
 {
     char path[384], folder[448];
-    if (!group_path(path, sizeof path, groups)) return 0;
+    if (!group_path(path, sizeof path, groups))
+        return 0;
     int least = 0;
     for (;;) {
-        if (snprintf(folder, sizeof folder, "%s%s", root, path) >= (int)sizeof folder) break;
+        if (snprintf(folder, sizeof folder, "%s%s", root, path) >= (int)sizeof folder)
+            break;
         int quota = group_quota(folder);
-        if (quota > 0 && (least == 0 || quota < least)) least = quota;
+        if (quota > 0 && (least == 0 || quota < least))
+            least = quota;
         char *slash = strrchr(path, '/');
-        if (!slash) break;
+        if (!slash)
+            break;
         *slash = 0;
     }
     return least;

@@ -4,7 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum rk_status rk_fail(struct rk_error *error, enum rk_status status, const char *format, ...)
+enum rk_status rk_fail(struct rk_error *error, enum rk_status status, const char *format,
+                       ...)
 {
     if (error) {
         va_list arguments;

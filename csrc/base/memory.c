@@ -29,13 +29,16 @@ static void *aligned_get(size_t alignment, size_t n_bytes)
 void *rk_alloc(size_t n_bytes)
 {
     /* The slack keeps a size of 0 valid and every pointer difference representable. */
-    if (n_bytes > PTRDIFF_MAX - HUGE_PAGE) return NULL;
+    if (n_bytes > PTRDIFF_MAX - HUGE_PAGE)
+        return NULL;
     bool huge = n_bytes >= HUGE_PAGE;
     void *memory = aligned_get(huge ? HUGE_PAGE : RK_PANEL, n_bytes + RK_PANEL);
-    if (!memory) return NULL;
+    if (!memory)
+        return NULL;
 #if defined(MADV_HUGEPAGE)
     /* Before the first touch; a system that refuses gives small pages, which work too. */
-    if (huge) madvise(memory, n_bytes, MADV_HUGEPAGE);
+    if (huge)
+        madvise(memory, n_bytes, MADV_HUGEPAGE);
 #endif
     memset(memory, 0, n_bytes);
     return memory;

@@ -29,8 +29,14 @@ enum { SPINS = 1000, POLL_MS = 20 };
 /* Round to nearest, no traps, results and operands that are denormal become zero. */
 enum { MODE_FLUSH = 0x1f80 | 0x8040 };
 typedef unsigned rk_mode;
-static rk_mode mode_get(void) { return _mm_getcsr(); }
-static void mode_set(rk_mode mode) { _mm_setcsr(mode); }
+static rk_mode mode_get(void)
+{
+    return _mm_getcsr();
+}
+static void mode_set(rk_mode mode)
+{
+    _mm_setcsr(mode);
+}
 #elif defined(__aarch64__)
 enum { MODE_FLUSH = 1 << 24 };
 typedef uint64_t rk_mode;
@@ -40,12 +46,21 @@ static rk_mode mode_get(void)
     __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
     return mode;
 }
-static void mode_set(rk_mode mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode)); }
+static void mode_set(rk_mode mode)
+{
+    __asm__ volatile("msr fpcr, %0" : : "r"(mode));
+}
 #else
 enum { MODE_FLUSH = 0 };
 typedef int rk_mode;
-static rk_mode mode_get(void) { return 0; }
-static void mode_set(rk_mode mode) { (void)mode; }
+static rk_mode mode_get(void)
+{
+    return 0;
+}
+static void mode_set(rk_mode mode)
+{
+    (void)mode;
+}
 #endif
 
 /* ------------------------------------------------------------------------------ fork */
@@ -56,7 +71,8 @@ static void mode_set(rk_mode mode) { (void)mode; }
 #if defined(_OPENMP) && !defined(_WIN32)
 static void release_team(void)
 {
-    if (!omp_in_parallel()) omp_pause_resource_all(omp_pause_hard);
+    if (!omp_in_parallel())
+        omp_pause_resource_all(omp_pause_hard);
 }
 
 __attribute__((constructor)) static void watch_forks(void)
@@ -87,7 +103,8 @@ static void give_way(void)
 
 void rk_team_wait(struct rk_team *team)
 {
-    if (team->n_threads == 1) return;
+    if (team->n_threads == 1)
+        return;
     int phase = __atomic_load_n(&team->phase, __ATOMIC_RELAXED);
     if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) == team->n_threads) {
         __atomic_store_n(&team->arrived, 0, __ATOMIC_RELAXED);
@@ -149,7 +166,8 @@ static void run_parallel(struct rk_team *team, rk_task task, void *context)
     {
         /* OpenMP may give fewer threads; then all of them see that here. */
         if (omp_get_num_threads() != asked) {
-            if (omp_get_thread_num() == 0) team->n_threads = omp_get_num_threads();
+            if (omp_get_thread_num() == 0)
+                team->n_threads = omp_get_num_threads();
 #pragma omp barrier
         }
         run_flushed(task, context, team, omp_get_thread_num());
@@ -187,12 +205,16 @@ enum rk_status rk_team_run(struct rk_team *team, rk_task task, void *context)
 int rk_threads_default(void)
 {
 #if defined(_OPENMP)
-    if (omp_in_parallel()) return 1;
+    if (omp_in_parallel())
+        return 1;
     int least = rk_cpu_affinity();
     int quota = rk_cpu_quota("/proc/self/cgroup", "/sys/fs/cgroup");
-    if (quota > 0 && quota < least) least = quota;
-    if (omp_get_max_threads() < least) least = omp_get_max_threads();
-    if (omp_get_thread_limit() < least) least = omp_get_thread_limit();
+    if (quota > 0 && quota < least)
+        least = quota;
+    if (omp_get_max_threads() < least)
+        least = omp_get_max_threads();
+    if (omp_get_thread_limit() < least)
+        least = omp_get_thread_limit();
     return least > 1 ? least : 1;
 #else
     return 1;
@@ -200,7 +222,7 @@ int rk_threads_default(void)
 }
 
 #define RK_TEXT_(x) #x
-#define RK_TEXT(x) RK_TEXT_(x)
+#define RK_TEXT(x)  RK_TEXT_(x)
 const char *rk_threads_runtime(void)
 {
 #if defined(_OPENMP) && defined(__clang__)

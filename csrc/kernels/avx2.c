@@ -16,6 +16,7 @@
 #pragma GCC target("avx2,fma")
 #endif
 
+/* clang-format off */
 #define RK_SET avx2
 #define RK_ISA RK_AVX2
 #define RK_VBYTES 32
@@ -29,6 +30,7 @@
     X(1, 1) X(1, 2) X(1, 4) X(2, 1) X(2, 2) X(3, 1) X(3, 2) X(4, 1) X(5, 1) X(6, 1)
 #define RK_OUTER_COLUMNS 6
 #define RK_OUTER_TILES(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
+/* clang-format on */
 
 #include "kernels/instance.inc.h"
 

@@ -9,14 +9,16 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), apply_to = function)
+#pragma clang attribute push(                                                              \
+    __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))),                \
+    apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")
 #endif
 
+/* clang-format off */
 #define RK_SET avx512
 #define RK_ISA RK_AVX512
 #define RK_VBYTES 64
@@ -36,6 +38,7 @@
     X(1, 1) X(1, 2) X(1, 3) X(2, 1) X(2, 2) X(2, 3) X(3, 1) X(3, 2) X(3, 3) X(4, 1) X(4, 2)  \
     X(4, 3) X(5, 1) X(5, 2) X(5, 3) X(6, 1) X(6, 2) X(6, 3) X(7, 1) X(7, 2) X(7, 3)          \
     X(8, 1) X(8, 2) X(8, 3)
+/* clang-format on */
 
 #include "kernels/instance.inc.h"
 

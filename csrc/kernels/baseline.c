@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * What every machine runs: vectors of 16 bytes, SSE2 on x86-64, plain GNU vectors elsewhere.
- * There is no fma: the chain of a product rounds each product and each sum, so that its bits
- * agree with other instruction sets to within their roundings only.
+ * What every machine runs: vectors of 16 bytes, SSE2 on x86-64, plain GNU vectors
+ * elsewhere. There is no fma: the chain of a product rounds each product and each sum, so
+ * that its bits agree with other instruction sets to within their roundings only.
  */
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -12,6 +12,7 @@
 #include "kernels/table.h"
 #include "kernels/tiles.h"
 
+/* clang-format off */
 #define RK_SET baseline
 #define RK_ISA RK_BASELINE
 #define RK_VBYTES 16
@@ -26,5 +27,6 @@
 #define RK_PRODUCT_TILES(X) X(1, 1) X(1, 2) X(2, 1)
 #define RK_OUTER_COLUMNS 2
 #define RK_OUTER_TILES(X) X(1, 1) X(2, 1)
+/* clang-format on */
 
 #include "kernels/instance.inc.h"

@@ -7,10 +7,11 @@ static void RK_T(expand_unit)(void *dst, const void *vector, size_t panels, size
     char *to = dst;
     for (size_t p = 0; p < panels; p++) {
         v_real panel[RK_VP];
-        RK_UNROLL for (int j = 0; j < RK_VP; j++)
+        RK_EACH(j, RK_VP)
             panel[j] = v_load((const char *)vector + p * RK_PANEL + j * RK_VBYTES);
         for (size_t r = 0; r < rows; r++, to += RK_PANEL)
-            RK_UNROLL for (int j = 0; j < RK_VP; j++) v_store(to + j * RK_VBYTES, panel[j]);
+            RK_EACH(j, RK_VP)
+                v_store(to + j * RK_VBYTES, panel[j]);
     }
 }
 
@@ -35,17 +36,17 @@ static void RK_T(clear_tail)(void *last_panel, size_t width, size_t rows)
 }
 
 /* ---- Philox on vectors: a 64-bit lane holds one 32-bit word of one counter ---- */
-typedef uint64_t RK_T(v_words) __attribute__((vector_size(RK_VBYTES), may_alias));
+typedef uint64_t v_words __attribute__((vector_size(RK_VBYTES), may_alias));
 
 /* The product of the lanes' low halves. */
-RK_INLINE RK_T(v_words) RK_T(words_mul)(RK_T(v_words) a, uint64_t b)
+RK_INLINE v_words RK_T(words_mul)(v_words a, uint64_t b)
 {
 #if defined(RK_X86) && RK_VBYTES == 64
-    return (RK_T(v_words))_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64((long long)b));
+    return (v_words)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64((long long)b));
 #elif defined(RK_X86) && RK_VBYTES == 32
-    return (RK_T(v_words))_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x((long long)b));
+    return (v_words)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x((long long)b));
 #elif defined(RK_X86)
-    return (RK_T(v_words))_mm_mul_epu32((__m128i)a, _mm_set1_epi64x((long long)b));
+    return (v_words)_mm_mul_epu32((__m128i)a, _mm_set1_epi64x((long long)b));
 #else
     return (a & 0xffffffff) * b;
 #endif
@@ -53,16 +54,16 @@ RK_INLINE RK_T(v_words) RK_T(words_mul)(RK_T(v_words) a, uint64_t b)
 
 /* RK_DL counters (unit / 4 = first, first + 1, ..., and the other three words), as pairs of
  * words: low[i] is words 0 and 1 of counter i, high[i] words 2 and 3. */
-RK_INLINE void RK_T(philox)(RK_T(v_words) *low, RK_T(v_words) *high, uint32_t first,
+RK_INLINE void RK_T(philox)(v_words *low, v_words *high, uint32_t first,
                             const uint32_t counter[4], uint64_t seed)
 {
-    RK_T(v_words) x0, zero = {0};
+    v_words x0, zero = {0};
     for (int i = 0; i < RK_DL; i++)
         x0[i] = (uint32_t)(first + (uint32_t)i);
-    RK_T(v_words) x1 = zero + counter[1], x2 = zero + counter[2], x3 = zero + counter[3];
+    v_words x1 = zero + counter[1], x2 = zero + counter[2], x3 = zero + counter[3];
     uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
     for (int round = 0; round < 10; round++) {
-        RK_T(v_words) p = RK_T(words_mul)(x0, 0xd2511f53), q = RK_T(words_mul)(x2, 0xcd9e8d57);
+        v_words p = RK_T(words_mul)(x0, 0xd2511f53), q = RK_T(words_mul)(x2, 0xcd9e8d57);
         x0 = (q >> 32) ^ x1 ^ key0;
         x2 = (p >> 32) ^ x3 ^ key1;
         x1 = q & 0xffffffff;
@@ -79,7 +80,7 @@ RK_INLINE void RK_T(row_words)(uint32_t *words, uint32_t first, size_t n,
                                const uint32_t counter[4], uint64_t seed)
 {
     for (size_t i = 0; i < n; i += RK_DL) {
-        RK_T(v_words) low, high;
+        v_words low, high;
         RK_T(philox)(&low, &high, first + (uint32_t)i, counter, seed);
         for (int lane = 0; lane < RK_DL; lane++) {
             uint64_t pair[2] = {low[lane], high[lane]};
@@ -102,8 +103,8 @@ static void RK_T(mask)(void *dst, const struct rk_mask *mask, uint32_t step, siz
         for (size_t r = 0; r < rows; r++) {
             const uint32_t counter[4] = {0, (uint32_t)(row0 + r), step,
                                          mask->update + mask->site * 0x9e3779b9u};
-            RK_T(row_words)(words, (uint32_t)((panel0 + p) * QUADS), group * QUADS, counter,
-                            mask->seed);
+            const uint32_t first = (uint32_t)((panel0 + p) * QUADS);
+            RK_T(row_words)(words, first, group * QUADS, counter, mask->seed);
             for (size_t g = 0; g < group; g++) {
                 RK_REAL *to = (RK_REAL *)dst + ((p + g) * rows + r) * RK_LANES;
                 for (int i = 0; i < RK_LANES; i++)

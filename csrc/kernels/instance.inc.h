@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Both element types of one instruction set. The file that includes this has set
- *   RK_SET        its name in identifiers (avx2)      RK_ISA    its number (RK_AVX2)
- *   RK_VBYTES     bytes of a vector                   RK_FMA    1 where fma is an instruction
+ *   RK_SET        its name in identifiers (avx2)
+ *   RK_ISA        its number (RK_AVX2)
+ *   RK_VBYTES     bytes of a vector
+ *   RK_FMA        1 where fma is an instruction, else 0
  *   RK_X86(op)    where it is x86: the intrinsic's name without its type (_mm256_##op)
- *   RK_ARM        1 where it is NEON
+ *   RK_ARM        where it is NEON
  *   RK_PRODUCT_*, RK_OUTER_*      the sizes of the tiles (product.inc.h)
  */
+/* clang-format off */
 #define RK_PASTE2_(a, b) a##b
 #define RK_PASTE2(a, b) RK_PASTE2_(a, b)
 #define RK_DL (RK_VBYTES / 8)
@@ -59,3 +62,4 @@
 #undef RK_PRODUCT_TILES
 #undef RK_OUTER_COLUMNS
 #undef RK_OUTER_TILES
+/* clang-format on */

@@ -14,6 +14,7 @@
 
 #include "base/base.h"
 
+/* clang-format off */
 /* Elementwise instructions. The numbers are those of the graph's op-set (rnnkit.compiler.ops)
  * and go into model files: never renumber. Comparisons give 1 or 0. Each row of the list:
  * name, number, operands. */
@@ -51,10 +52,12 @@ enum rk_vector_op {
     RK_FIRST_VECTOR_OP = 32,
     RK_N_VECTOR_OPS = 64
 };
+/* clang-format on */
 
 /* dst[0:n] = op(a, b, c), n elements, a whole number of panels; every pointer 64-byte
  * aligned. dst may equal an operand; nothing else overlaps. Unused operands are NULL. */
-typedef void (*rk_vector_fn)(void *dst, const void *a, const void *b, const void *c, size_t n);
+typedef void (*rk_vector_fn)(void *dst, const void *a, const void *b, const void *c,
+                             size_t n);
 
 /* A rows x units value over time steps, seen as a list of rows: row r of the list is row
  * r % batch of step r / batch. Strides in bytes. */
@@ -65,7 +68,8 @@ struct rk_rows {
 
 /* A dropout site. The mask's value for (step, row, unit) is 0 with probability `rate`, else
  * 1 / (1 - rate), from Philox with key (seed) and counter (unit / 4, row, step, site and
- * update folded in); the word is unit % 4. It does not depend on threads, batches, dtype. */
+ * update folded in); the word is unit % 4. It does not depend on threads, batches and
+ * dtype. */
 struct rk_mask {
     uint64_t seed;
     uint32_t site;   /* number of the place in the network (layer and site)              */
@@ -87,20 +91,22 @@ struct rk_kernels {
     void (*fill)(void *dst, double value, size_t n);
     void (*mask)(void *dst, const struct rk_mask *mask, uint32_t step, size_t row0,
                  size_t rows, size_t panel0, size_t panels);
-    /* Zeroes the lanes from width % lanes on of `rows` consecutive panels (the last panel of
-     * a value); nothing when width is a multiple of lanes. */
+    /* Zeroes the lanes from width % lanes on of `rows` consecutive panels (the last panel
+     * of a value); nothing when width is a multiple of lanes. */
     void (*clear_tail)(void *last_panel, size_t width, size_t rows);
 
     /* dst[row] (a panel, all lanes equal) = sum or max over the true units of a row. One
      * partial a lane, panels in order, one fixed tree: the same bits however rows are
      * grouped and on every instruction set. src: row 0 of panel 0; max keeps NaN. */
-    void (*row_sum)(void *dst, const void *src, size_t panel_stride, size_t width, size_t rows);
-    void (*row_max)(void *dst, const void *src, size_t panel_stride, size_t width, size_t rows);
+    void (*row_sum)(void *dst, const void *src, size_t panel_stride, size_t width,
+                    size_t rows);
+    void (*row_max)(void *dst, const void *src, size_t panel_stride, size_t width,
+                    size_t rows);
 
     /* dst panel p (+)= sum over rows [row0, row1) of the list, in order, panels [p0, p1).
      * Continues from dst's content. */
-    void (*column_sum)(void *dst, struct rk_rows src, size_t batch, size_t row0, size_t row1,
-                       size_t p0, size_t p1);
+    void (*column_sum)(void *dst, struct rk_rows src, size_t batch, size_t row0,
+                       size_t row1, size_t p0, size_t p1);
 
     /* --- Matrix products: see linalg/linalg.h, which drives these tiles. --- */
     int product_rows, product_panels; /* largest tile of `product`                       */
@@ -113,8 +119,8 @@ struct rk_kernels {
     double (*sum_squares)(const void *a, size_t n);
     /* g *= scale */
     void (*scale)(void *a, double factor, size_t n);
-    const struct rk_update_kernels *update;   /* private to solvers: kernels/update.inc.h  */
-    const struct rk_softmax_kernels *softmax; /* private to heads: kernels/softmax.inc.h   */
+    const struct rk_update_kernels *update; /* private to solvers: kernels/update.inc.h  */
+    const struct rk_softmax_kernels *softmax; /* private to heads: kernels/softmax.inc.h */
 };
 
 /* The table of an instruction set, or NULL where it was not compiled in. */

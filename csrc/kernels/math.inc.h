@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Functions of one vector, within a few units in the last place (ulp) of the true value.
- * NaN stays NaN; the values at 0 and at infinity are exact, underflow ends in 0 and overflow
- * in infinity, without a step. Results that are denormal are right where denormals are on
- * and 0 where they are flushed (inside rk_team_run), as are denormal arguments.
+ * NaN stays NaN; the values at 0 and at infinity are exact, underflow ends in 0 and
+ * overflow in infinity, without a step. Results that are denormal are right where denormals
+ * are on and 0 where they are flushed (inside rk_team_run), as are denormal arguments.
  *
  * RK_MATH_ULP_TABLE
  */
 
-/* Polynomials are minimax fits: of (e^r - 1 - r) / r^2 on |r| <= log(2) / 2, weighted so that
- * e^r - 1 is exact relative to r; and of (atanh(s) / s - 1) / s^2 in s^2 on [0, 1/9]. */
+/* Polynomials are minimax fits: of (e^r - 1 - r) / r^2 on |r| <= log(2) / 2, weighted so
+ * that e^r - 1 is exact relative to r; and of (atanh(s) / s - 1) / s^2 on s^2 <= 1/9. */
 RK_INLINE v_real RK_T(exp_polynomial)(v_real r)
 {
 #if RK_F32
@@ -56,54 +56,74 @@ RK_INLINE v_real RK_T(atanh_polynomial)(v_real z)
  * integer as a real. log(2) in two parts: the first has so few bits that n times it is
  * exact without fma too. */
 #if RK_F32
-#define RK_SHIFT 0x1.8p23f
+#define RK_SHIFT         0x1.8p23f
 #define RK_EXPONENT_BITS 23
 #define RK_EXPONENT_BIAS 127
-#define RK_LOG2E 0x1.715476p+0f
-#define RK_LN2_HIGH 0x1.63p-1f
-#define RK_LN2_LOW -0x1.bd0106p-13f
-#define RK_EXP_LEAST -104.0f
-#define RK_EXP_MOST 89.0f
+#define RK_LOG2E         0x1.715476p+0f
+#define RK_LN2_HIGH      0x1.63p-1f
+#define RK_LN2_LOW       -0x1.bd0106p-13f
+#define RK_EXP_LEAST     -104.0f
+#define RK_EXP_MOST      89.0f
+#define RK_EXP_MORE      25
 #else
-#define RK_SHIFT 0x1.8p52
+#define RK_SHIFT         0x1.8p52
 #define RK_EXPONENT_BITS 52
 #define RK_EXPONENT_BIAS 1023
-#define RK_LOG2E 0x1.71547652b82fep+0
-#define RK_LN2_HIGH 0x1.62e42feep-1
-#define RK_LN2_LOW 0x1.a39ef35793c76p-33
-#define RK_EXP_LEAST -746.0
-#define RK_EXP_MOST 710.0
+#define RK_LOG2E         0x1.71547652b82fep+0
+#define RK_LN2_HIGH      0x1.62e42feep-1
+#define RK_LN2_LOW       0x1.a39ef35793c76p-33
+#define RK_EXP_LEAST     -746.0
+#define RK_EXP_MOST      710.0
+#define RK_EXP_MORE      55
 #endif
 
 /* 2^n from n + RK_SHIFT, for n whose power is a normal number. */
 RK_INLINE v_real RK_T(power_of_two)(v_real shifted)
 {
-    return (v_real)((((v_uint)shifted + RK_EXPONENT_BIAS) << RK_EXPONENT_BITS));
+    return (v_real)(((v_uint)shifted + RK_EXPONENT_BIAS) << RK_EXPONENT_BITS);
 }
 
-/* x = n log(2) + r, |r| <= log(2) / 2. Leaves n + RK_SHIFT. */
-RK_INLINE v_real RK_T(exp_reduce)(v_real x, v_real *shifted)
+/* x = n log(2) + r, |r| <= log(2) / 2. Leaves n + RK_SHIFT and gives e^r - 1. */
+RK_INLINE v_real RK_T(expm1_reduced)(v_real x, v_real *shifted)
 {
     *shifted = v_fma(x, v_splat(RK_LOG2E), v_splat(RK_SHIFT));
     v_real n = *shifted - RK_SHIFT;
     v_real r = v_fma(n, v_splat(-RK_LN2_HIGH), x);
-    return v_fma(n, v_splat(-RK_LN2_LOW), r);
+    r = v_fma(n, v_splat(-RK_LN2_LOW), r);
+    return v_fma(r * r, RK_T(exp_polynomial)(r), r);
+}
+
+/* e^x for x within [RK_EXP_LEAST, RK_EXP_MOST], or not above 0 where `negative`. 2^n comes
+ * in two factors: the first leaves a normal number, the second rounds, overflows or
+ * underflows, once. */
+RK_INLINE v_real RK_T(exp_core)(v_real x, bool negative)
+{
+    v_real shifted, y = RK_T(expm1_reduced)(x, &shifted) + (RK_REAL)1;
+#if defined(RK_X86) && RK_VBYTES == 64
+    (void)negative;
+    return RK_X86_TYPED(scalef)(y, shifted - RK_SHIFT);
+#else
+    if (negative) {
+        const v_real more = v_splat(RK_EXP_MORE);
+        return y * RK_T(power_of_two)(shifted + more) * RK_T(power_of_two)(RK_SHIFT - more);
+    }
+    v_real half = v_fma(shifted - RK_SHIFT, v_splat((RK_REAL)0.5), v_splat(RK_SHIFT));
+    v_real rest = shifted - (half - RK_SHIFT);
+    return y * RK_T(power_of_two)(half) * RK_T(power_of_two)(rest);
+#endif
 }
 
 RK_INLINE v_real v_exp(v_real a)
 {
-    v_real shifted;
     v_real x = v_at_most(v_at_least(a, v_splat(RK_EXP_LEAST)), v_splat(RK_EXP_MOST));
-    v_real r = RK_T(exp_reduce)(x, &shifted);
-    v_real y = v_fma(r * r, RK_T(exp_polynomial)(r), r) + (RK_REAL)1;
-    /* 2^n in two factors: neither leaves the range before the other has been applied. */
-    v_real half = (shifted - RK_SHIFT) * (RK_REAL)0.5 + RK_SHIFT;
-    v_real rest = shifted - (half - RK_SHIFT);
-    return y * RK_T(power_of_two)(half) * RK_T(power_of_two)(rest);
+    return RK_T(exp_core)(x, false);
 }
 
-/* e^a for a <= 0, where 2^n underflows to 0 at most: one factor less. */
-RK_INLINE v_real RK_T(exp_negative)(v_real a) { return v_exp(a); }
+/* e^-|a|: never overflows, so that both ends of what is made of it are exact. */
+RK_INLINE v_real RK_T(exp_minus_abs)(v_real a)
+{
+    return RK_T(exp_core)(v_at_least(-v_abs(a), v_splat(RK_EXP_LEAST)), true);
+}
 
 /* log(1 + f) for f in [-0.3, 1], relative to the result. */
 RK_INLINE v_real RK_T(log1p_core)(v_real f)
@@ -128,8 +148,8 @@ RK_INLINE v_real v_log(v_real a)
     v_uint bits = (v_uint)x - root_half;
     v_uint exponent = bits & ((RK_UINT)-1 << RK_EXPONENT_BITS);
     v_real mantissa = (v_real)((v_uint)x - exponent);
-    v_uint biased = (exponent + ((RK_UINT)RK_EXPONENT_BIAS << RK_EXPONENT_BITS))
-                    >> RK_EXPONENT_BITS;
+    v_uint biased =
+        (exponent + ((RK_UINT)RK_EXPONENT_BIAS << RK_EXPONENT_BITS)) >> RK_EXPONENT_BITS;
     n += (v_real)(biased + (v_uint)v_splat(RK_SHIFT)) - (RK_SHIFT + RK_EXPONENT_BIAS);
     v_real f = mantissa - (RK_REAL)1;
     v_real y = v_fma(n, v_splat(RK_LN2_LOW), RK_T(log1p_core)(f));
@@ -138,12 +158,6 @@ RK_INLINE v_real v_log(v_real a)
     y = v_select(v_equal(a, v_splat(0)), v_splat(-(RK_REAL)INFINITY), y);
     y = v_select(v_equal(a, v_splat((RK_REAL)INFINITY)), a, y);
     return v_select(v_greater_equal(a, v_splat(0)), y, v_splat((RK_REAL)NAN));
-}
-
-/* e^-|a|: never overflows, so that both ends of what follows are exact. */
-RK_INLINE v_real RK_T(exp_minus_abs)(v_real a)
-{
-    return v_exp(-v_abs(a));
 }
 
 RK_INLINE v_real v_sigmoid(v_real a)
@@ -169,8 +183,7 @@ RK_INLINE v_real v_tanh(v_real a)
     const RK_REAL least = RK_F32 ? -40 : -90; /* from here on tanh is 1 */
     v_real shifted;
     v_real x = v_at_least((RK_REAL)-2 * v_abs(a), v_splat(least));
-    v_real r = RK_T(exp_reduce)(x, &shifted);
-    v_real p = v_fma(r * r, RK_T(exp_polynomial)(r), r);
+    v_real p = RK_T(expm1_reduced)(x, &shifted);
     v_real scale = RK_T(power_of_two)(shifted);
     v_real t = v_fma(p, scale, scale - (RK_REAL)1);
     v_real y = -t / (t + (RK_REAL)2);
@@ -186,3 +199,4 @@ RK_INLINE v_real v_tanh(v_real a)
 #undef RK_LN2_LOW
 #undef RK_EXP_LEAST
 #undef RK_EXP_MOST
+#undef RK_EXP_MORE

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Names of a template's instance. The template (template.inc.h) is included once for each
- * instruction set and element type; RK_T(name) is `name` in the instance being compiled, and
- * the primitives below are spelled without it. The macros expand where they are used, so
- * that this header is read once and serves every instance.
+ * instruction set and element type; RK_T(name) is `name` in the instance being compiled,
+ * and the primitives below are spelled without it. The macros expand where they are used,
+ * so that this header is read once and serves every instance.
  */
 #ifndef RK_NAMES_H
 #define RK_NAMES_H
@@ -13,22 +13,28 @@
 
 #include "kernels/kernels.h"
 
-#define RK_PASTE3_(a, b, c) a##b##c
-#define RK_PASTE3(a, b, c) RK_PASTE3_(a, b, c)
+#define RK_PASTE3_(a, b, c)       a##b##c
+#define RK_PASTE3(a, b, c)        RK_PASTE3_(a, b, c)
 #define RK_PASTE5_(a, b, c, d, e) a##b##c##d##e
-#define RK_PASTE5(a, b, c, d, e) RK_PASTE5_(a, b, c, d, e)
-#define RK_T(name) RK_PASTE5(name, _, RK_SET, _, RK_TYPE)
+#define RK_PASTE5(a, b, c, d, e)  RK_PASTE5_(a, b, c, d, e)
+#define RK_T(name)                RK_PASTE5(name, _, RK_SET, _, RK_TYPE)
 
-#define RK_INLINE static inline __attribute__((always_inline, unused))
+#define RK_INLINE                 static inline __attribute__((always_inline, unused))
 
-/* Keeps a short loop of constant length out of registers' way: all of it is unrolled. */
+/* Unrolls the loop that follows whole, so that the arrays it indexes can be registers; or
+ * makes two turns of it one. */
 #if defined(__clang__)
-#define RK_UNROLL _Pragma("clang loop unroll(full)")
+#define RK_UNROLL       _Pragma("clang loop unroll(full)")
 #define RK_UNROLL_TWICE _Pragma("clang loop unroll_count(2)")
 #else
-#define RK_UNROLL _Pragma("GCC unroll 32")
+#define RK_UNROLL       _Pragma("GCC unroll 32")
 #define RK_UNROLL_TWICE _Pragma("GCC unroll 2")
 #endif
+
+/* j from 0 to a constant n, unrolled whole. */
+#define RK_EACH(j, n) RK_UNROLL for (int j = 0; j < (n); j++)
+
+/* clang-format off */
 
 /* Types. */
 #define v_real RK_T(v_real)
@@ -38,6 +44,7 @@
 #define v_double RK_T(v_double)
 #define v_memory RK_T(v_memory)
 #define v_narrow RK_T(v_narrow)
+#define v_words RK_T(v_words)
 
 /* Primitives (simd.inc.h). */
 #define v_load RK_T(v_load)
@@ -56,7 +63,6 @@
 #define v_abs RK_T(v_abs)
 #define v_double_load RK_T(v_double_load)
 #define v_pin RK_T(v_pin)
-#define v_scale RK_T(v_scale)
 #define lanes_sum RK_T(lanes_sum)
 #define lanes_max RK_T(lanes_max)
 #define lanes_sum_double RK_T(lanes_sum_double)
@@ -64,10 +70,11 @@
 /* Vector math (math.inc.h). */
 #define v_exp RK_T(v_exp)
 #define v_log RK_T(v_log)
-#define v_log1p RK_T(v_log1p)
 #define v_sigmoid RK_T(v_sigmoid)
 #define v_logsigmoid RK_T(v_logsigmoid)
 #define v_softplus RK_T(v_softplus)
 #define v_tanh RK_T(v_tanh)
+
+/* clang-format on */
 
 #endif

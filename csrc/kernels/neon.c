@@ -9,6 +9,7 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
+/* clang-format off */
 #define RK_SET neon
 #define RK_ISA RK_NEON
 #define RK_VBYTES 16
@@ -22,6 +23,7 @@
     X(1, 1) X(1, 2) X(1, 4) X(2, 1) X(2, 2) X(3, 1) X(3, 2) X(4, 1) X(5, 1) X(6, 1)
 #define RK_OUTER_COLUMNS 6
 #define RK_OUTER_TILES(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
+/* clang-format on */
 
 #include "kernels/instance.inc.h"
 #endif

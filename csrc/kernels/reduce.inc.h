@@ -18,28 +18,30 @@ RK_INLINE v_real RK_T(keep_lanes)(v_real a, int j, size_t used, v_real other)
     return v_select(v_greater(v_splat((RK_REAL)used), lane), a, other);
 }
 
-RK_INLINE void RK_T(row_reduce)(char *dst, const char *src, size_t panel_stride, size_t width,
-                                size_t rows, bool is_max)
+RK_INLINE void RK_T(row_reduce)(char *dst, const char *src, size_t panel_stride,
+                                size_t width, size_t rows, bool is_max)
 {
     const v_real neutral = v_splat(is_max ? -(RK_REAL)INFINITY : 0);
     const size_t whole = width / RK_LANES, used = width % RK_LANES;
     for (size_t r = 0; r < rows; r++, src += RK_PANEL, dst += RK_PANEL) {
         v_real partial[RK_VP];
-        RK_UNROLL for (int j = 0; j < RK_VP; j++) partial[j] = neutral;
+        RK_EACH(j, RK_VP)
+            partial[j] = neutral;
         const char *panel = src;
         for (size_t p = 0; p < whole; p++, panel += panel_stride)
-            RK_UNROLL for (int j = 0; j < RK_VP; j++) {
+            RK_EACH(j, RK_VP) {
                 v_real x = v_load(panel + j * RK_VBYTES);
                 partial[j] = is_max ? v_max(partial[j], x) : partial[j] + x;
             }
         if (used > 0)
-            RK_UNROLL for (int j = 0; j < RK_VP; j++) {
+            RK_EACH(j, RK_VP) {
                 v_real x = v_load(panel + j * RK_VBYTES);
                 x = RK_T(keep_lanes)(x, j, used, neutral);
                 partial[j] = is_max ? v_max(partial[j], x) : partial[j] + x;
             }
         v_real result = v_splat(is_max ? lanes_max(partial) : lanes_sum(partial));
-        RK_UNROLL for (int j = 0; j < RK_VP; j++) v_store(dst + j * RK_VBYTES, result);
+        RK_EACH(j, RK_VP)
+            v_store(dst + j * RK_VBYTES, result);
     }
 }
 
@@ -61,17 +63,20 @@ static void RK_T(column_sum)(void *dst, struct rk_rows src, size_t batch, size_t
     for (size_t p = p0; p < p1; p++) {
         char *to = (char *)dst + p * RK_PANEL;
         v_real sum[RK_VP];
-        RK_UNROLL for (int j = 0; j < RK_VP; j++) sum[j] = v_load(to + j * RK_VBYTES);
+        RK_EACH(j, RK_VP)
+            sum[j] = v_load(to + j * RK_VBYTES);
         for (size_t row = row0; row < row1;) {
             size_t first = row % batch;
             size_t count = row1 - row < batch - first ? row1 - row : batch - first;
-            const char *at = src.base + row / batch * src.step_stride + p * src.panel_stride
-                             + first * RK_PANEL;
+            const char *at = src.base + row / batch * src.step_stride +
+                             p * src.panel_stride + first * RK_PANEL;
             for (size_t i = 0; i < count; i++, at += RK_PANEL)
-                RK_UNROLL for (int j = 0; j < RK_VP; j++) sum[j] += v_load(at + j * RK_VBYTES);
+                RK_EACH(j, RK_VP)
+                    sum[j] += v_load(at + j * RK_VBYTES);
             row += count;
         }
-        RK_UNROLL for (int j = 0; j < RK_VP; j++) v_store(to + j * RK_VBYTES, sum[j]);
+        RK_EACH(j, RK_VP)
+            v_store(to + j * RK_VBYTES, sum[j]);
     }
 }
 
@@ -81,7 +86,7 @@ static double RK_T(sum_squares)(const void *a, size_t n)
     v_double partial[N] = {{0}};
     double sums[RK_LANES] __attribute__((aligned(RK_PANEL)));
     for (size_t i = 0; i < n; i += RK_LANES)
-        RK_UNROLL for (int j = 0; j < N; j++) {
+        RK_EACH(j, N) {
             v_double x = v_double_load((const RK_REAL *)a + i + j * RK_DL);
             partial[j] += x * x;
         }

@@ -2,6 +2,8 @@
  *
  * The vector type and its primitives; see template.inc.h for what each means.
  */
+/* clang-format off */
+
 typedef RK_REAL v_real __attribute__((vector_size(RK_VBYTES)));
 typedef RK_INT v_int __attribute__((vector_size(RK_VBYTES)));
 typedef RK_UINT v_uint __attribute__((vector_size(RK_VBYTES)));
@@ -103,6 +105,8 @@ RK_INLINE v_real v_select(v_mask mask, v_real a, v_real b)
 }
 #endif
 
+/* clang-format on */
+
 RK_INLINE v_real v_max(v_real a, v_real b)
 {
     return v_select(v_equal(a, a), v_at_least(b, a), a);
@@ -130,7 +134,8 @@ RK_INLINE v_real v_pin(v_real a)
 RK_INLINE RK_REAL lanes_sum(const v_real *partial)
 {
     RK_REAL a[RK_LANES] __attribute__((aligned(RK_PANEL)));
-    RK_UNROLL for (int j = 0; j < RK_VP; j++) v_store(a + j * RK_VL, partial[j]);
+    RK_EACH(j, RK_VP)
+        v_store(a + j * RK_VL, partial[j]);
     for (int half = RK_LANES / 2; half > 0; half /= 2)
         for (int i = 0; i < half; i++)
             a[i] += a[i + half];
@@ -140,7 +145,8 @@ RK_INLINE RK_REAL lanes_sum(const v_real *partial)
 RK_INLINE RK_REAL lanes_max(const v_real *partial)
 {
     RK_REAL a[RK_LANES] __attribute__((aligned(RK_PANEL)));
-    RK_UNROLL for (int j = 0; j < RK_VP; j++) v_store(a + j * RK_VL, partial[j]);
+    RK_EACH(j, RK_VP)
+        v_store(a + j * RK_VL, partial[j]);
     for (int half = RK_LANES / 2; half > 0; half /= 2)
         for (int i = 0; i < half; i++)
             if (a[i] == a[i] && !(a[i] >= a[i + half]))

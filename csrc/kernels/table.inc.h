@@ -2,6 +2,7 @@
  *
  * The table of this instance.
  */
+/* clang-format off */
 const struct rk_kernels RK_T(rk_kernels) = {
     .isa = RK_ISA,
     .dtype = RK_F32 ? RK_FLOAT32 : RK_FLOAT64,
@@ -29,3 +30,4 @@ const struct rk_kernels RK_T(rk_kernels) = {
     .update = &RK_T(update_kernels),
     .softmax = &RK_T(softmax_kernels),
 };
+/* clang-format on */

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The template of all kernels, included twice (float, double) by each file that stands for an
- * instruction set (baseline.c, avx2.c, avx512.c, neon.c). GNU C vectors carry it; what GNU C
- * lacks is one line an instruction set in simd.inc.h. What a part of the template may use:
+ * The template of all kernels, included twice (float, double) by each file that stands for
+ * an instruction set (baseline.c, avx2.c, avx512.c, neon.c). GNU C vectors carry it; what
+ * GNU C lacks is one line an instruction set in simd.inc.h. What its parts may use:
  *
  *   RK_REAL, RK_F32         the element type, and 1 where it is float, 0 where double
  *   RK_INT, RK_UINT         integers of its size
  *   RK_LANES                elements of a panel (16 or 8)
- *   RK_VL, RK_VP            elements of a vector; vectors of a panel (RK_VL * RK_VP == RK_LANES)
- *   RK_T(name)              a function's or a table's name in this instance: give one to
- *                           everything you define
+ *   RK_VL, RK_VP            elements of a vector; vectors of a panel: RK_VL * RK_VP lanes
+ *   RK_T(name)              a name in this instance: for everything that you define
  *   RK_INLINE               static, always inlined: for helpers on vectors
- *   RK_UNROLL               before a loop of constant length: unroll it whole
+ *   RK_EACH(j, n)           a loop of j over 0 .. n - 1, n a constant, unrolled whole
  *
  *   v_real                  a vector of RK_VL reals. + - * / work lane by lane, also with a
  *                           scalar of type RK_REAL: write (RK_REAL)0.5, not 0.5
@@ -25,8 +24,8 @@
  *   v_select(mask, a, b)    mask ? a : b
  *   v_min(a, b) v_max(a, b) NaN where either is
  *   v_at_least(a, lo) v_at_most(a, hi)      clamps that are one instruction; NaN in a stays
- *   v_exp v_log v_log1p v_sigmoid v_logsigmoid v_softplus v_tanh      (a), see math.inc.h
- *   v_double                a vector of RK_VL double lanes' worth of bytes: RK_DL doubles
+ *   v_exp v_log v_sigmoid v_logsigmoid v_softplus v_tanh      (a), see math.inc.h
+ *   v_double                a vector of RK_DL doubles, of the same bytes
  *   v_double_load(p)        RK_DL elements of RK_REAL at p, as doubles
  *
  *   Across the lanes of one panel, v_real partial[RK_VP], by one fixed tree:
@@ -36,7 +35,7 @@
  * An array is walked panel by panel, so that an element is computed alike on every machine:
  *
  *   for (size_t i = 0; i < n; i += RK_LANES)
- *       RK_UNROLL for (int j = 0; j < RK_VP; j++)
+ *       RK_EACH(j, RK_VP)
  *           v_store(dst + i + j * RK_VL, v_exp(v_load(a + i + j * RK_VL)));
  */
 #include "kernels/simd.inc.h"

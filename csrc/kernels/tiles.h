@@ -32,16 +32,19 @@ struct rk_product_tiles {
     rk_product_fn tile[RK_MOST_TILE_ROWS + 1][RK_MOST_TILE_PANELS + 1];
 };
 
-/* dw[p][k] += delta[r][p] * a[r][k] for each row r, ascending. Rows come in runs 64 bytes
- * apart (a time step's): `first` rows, then runs of `batch`. */
+/* dw[p][k] += delta[r][p] * a[r][k] for each row r, ascending. Rows come in runs of rows
+ * the same distance apart: `first` of them, then `run` at a time, a gap after each run. */
 struct rk_outer_tile {
     char *dw; /* [k][64 bytes]                                                            */
     size_t dw_stride; /* from panel to panel                                              */
     const char *delta; /* the first row in the first panel                                */
-    size_t delta_stride, delta_step; /* from panel to panel, from run to run              */
+    size_t delta_stride; /* from panel to panel                                           */
+    size_t delta_row;
+    ptrdiff_t delta_gap; /* from the end of a run to the next */
     const char *a; /* the first row's first column                                        */
-    size_t a_step;
-    size_t rows, first, batch;
+    size_t a_row;
+    ptrdiff_t a_gap;
+    size_t rows, first, run;
 };
 typedef void (*rk_outer_fn)(const struct rk_outer_tile *tile);
 

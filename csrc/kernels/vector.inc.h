@@ -3,6 +3,7 @@
  * The elementwise instructions: what each does to one vector, then its loop over an array,
  * made from the one list RK_VECTOR_OPS.
  */
+/* clang-format off */
 RK_INLINE v_real RK_T(op_add)(v_real a, v_real b) { return a + b; }
 RK_INLINE v_real RK_T(op_sub)(v_real a, v_real b) { return a - b; }
 RK_INLINE v_real RK_T(op_mul)(v_real a, v_real b) { return a * b; }
@@ -55,20 +56,21 @@ RK_INLINE v_real RK_T(op_relu_grad)(v_real a, v_real b)
     return v_select(v_greater(b, v_splat(0)), a, v_splat(0));
 }
 RK_INLINE v_real RK_T(op_muladd)(v_real a, v_real b, v_real c) { return a * b + c; }
+/* clang-format on */
 
 #define RK_ARGUMENTS_1 v_load(a + i)
 #define RK_ARGUMENTS_2 RK_ARGUMENTS_1, v_load(b + i)
 #define RK_ARGUMENTS_3 RK_ARGUMENTS_2, v_load(c + i)
-#define X(name, number, operands)                                                            \
-    static void RK_T(vector_##name)(void *dst_, const void *a_, const void *b_, \
-                                    const void *c_, size_t n)                                \
-    {                                                                                        \
-        RK_REAL *dst = dst_;                                                    \
-        const RK_REAL *a = a_, *b = b_, *c = c_;                                             \
-        (void)b, (void)c;                                                                    \
-        RK_UNROLL_TWICE                                                                      \
-        for (size_t i = 0; i < n; i += RK_VL)                                                \
-            v_store(dst + i, RK_T(op_##name)(RK_ARGUMENTS_##operands));                      \
+#define X(name, number, operands)                                                          \
+    static void RK_T(vector_##name)(void *dst_, const void *a_, const void *b_,            \
+                                    const void *c_, size_t n)                              \
+    {                                                                                      \
+        RK_REAL *dst = dst_;                                                               \
+        const RK_REAL *a = a_, *b = b_, *c = c_;                                           \
+        (void)b, (void)c;                                                                  \
+        RK_UNROLL_TWICE                                                                    \
+        for (size_t i = 0; i < n; i += RK_VL)                                              \
+            v_store(dst + i, RK_T(op_##name)(RK_ARGUMENTS_##operands));                    \
     }
 RK_VECTOR_OPS(X)
 #undef X

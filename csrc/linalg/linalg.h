@@ -17,31 +17,31 @@
 #include "kernels/kernels.h"
 
 struct rk_term {
-    struct rk_rows a;       /* the operand: rows x k units                                */
-    const char *weight;     /* panel 0 of the packed weight (or of one block's part)      */
-    size_t weight_stride;   /* bytes from one panel of units to the next                  */
+    struct rk_rows a;     /* the operand: rows x k units                                */
+    const char *weight;   /* panel 0 of the packed weight (or of one block's part)      */
+    size_t weight_stride; /* bytes from one panel of units to the next                  */
     size_t k;
 };
 
 /* c[r, n] = start[n] + sum_terms sum_k a[r, k] * weight[n, k], for rows [row0, row1) of the
  * list and panels [panel0, panel1). `start` is a packed vector (its panel 0), or NULL:
  * then the chain goes on from c's content when `accumulate`, else from zero. */
-void rk_product(const struct rk_kernels *kernels, struct rk_rows c, size_t batch, size_t row0,
-                size_t row1, size_t panel0, size_t panel1, const char *start, bool accumulate,
-                const struct rk_term *terms, size_t n_terms);
+void rk_product(const struct rk_kernels *kernels, struct rk_rows c, size_t batch,
+                size_t row0, size_t row1, size_t panel0, size_t panel1, const char *start,
+                bool accumulate, const struct rk_term *terms, size_t n_terms);
 
 /* dw[n, k] += sum over rows [row0, row1) of the list of delta[r, n] * a[r, k]: the gradient
  * of a packed weight, panels [panel0, panel1) of units, columns [k0, k1). Rows ascending,
  * one chain an element, going on from dw's content. */
-void rk_outer(const struct rk_kernels *kernels, char *dw, size_t dw_stride, struct rk_rows delta,
-              struct rk_rows a, size_t batch, size_t row0, size_t row1, size_t panel0,
-              size_t panel1, size_t k0, size_t k1);
+void rk_outer(const struct rk_kernels *kernels, char *dw, size_t dw_stride,
+              struct rk_rows delta, struct rk_rows a, size_t batch, size_t row0,
+              size_t row1, size_t panel0, size_t panel1, size_t k0, size_t k1);
 
 /* Plain (blocks * n, k), row-major, contiguous <-> packed. */
 void rk_pack(enum rk_dtype dtype, char *packed, const void *plain, size_t blocks, size_t n,
              size_t k);
-void rk_unpack(enum rk_dtype dtype, void *plain, const char *packed, size_t blocks, size_t n,
-               size_t k);
+void rk_unpack(enum rk_dtype dtype, void *plain, const char *packed, size_t blocks,
+               size_t n, size_t k);
 /* Packed -> packed transpose, the share of panels [panel0, panel1) of the transpose. */
 void rk_transpose(enum rk_dtype dtype, char *transposed, const char *packed, size_t blocks,
                   size_t n, size_t k, size_t panel0, size_t panel1);
@@ -50,7 +50,8 @@ static inline size_t rk_packed_size(enum rk_dtype dtype, size_t blocks, size_t n
 {
     return blocks * rk_panels(dtype, n) * k * RK_PANEL;
 }
-static inline size_t rk_transposed_size(enum rk_dtype dtype, size_t blocks, size_t n, size_t k)
+static inline size_t rk_transposed_size(enum rk_dtype dtype, size_t blocks, size_t n,
+                                        size_t k)
 {
     return rk_panels(dtype, k) * blocks * n * RK_PANEL;
 }

@@ -9,20 +9,26 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE void move(char *to, size_t to_index, const char *from, size_t from_index, size_t size)
+INLINE void move(char *to, size_t to_index, const char *from, size_t from_index,
+                 size_t size)
 {
     memcpy(to + to_index * size, from + from_index * size, size);
 }
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
 
-INLINE void pack(char *packed, const char *plain, size_t blocks, size_t n, size_t k, size_t size)
+INLINE void pack(char *packed, const char *plain, size_t blocks, size_t n, size_t k,
+                 size_t size)
 {
     const size_t lanes = RK_PANEL / size, panels = (n + lanes - 1) / lanes;
     for (size_t b = 0; b < blocks; b++, plain += n * k * size)
         for (size_t p = 0; p < panels; p++, packed += k * RK_PANEL) {
             size_t units = least(lanes, n - p * lanes);
-            if (units < lanes) memset(packed, 0, k * RK_PANEL);
+            if (units < lanes)
+                memset(packed, 0, k * RK_PANEL);
             for (size_t u = 0; u < units; u++)
                 for (size_t i = 0; i < k; i++)
                     move(packed, i * lanes + u, plain, (p * lanes + u) * k + i, size);
@@ -43,14 +49,15 @@ INLINE void unpack(char *plain, const char *packed, size_t blocks, size_t n, siz
 }
 
 /* Panel by panel of the transpose, in squares of lanes x lanes, each 1 kB on both sides. */
-INLINE void transpose(char *transposed, const char *packed, size_t blocks, size_t n, size_t k,
-                      size_t panel0, size_t panel1, size_t size)
+INLINE void transpose(char *transposed, const char *packed, size_t blocks, size_t n,
+                      size_t k, size_t panel0, size_t panel1, size_t size)
 {
     const size_t lanes = RK_PANEL / size, panels = (n + lanes - 1) / lanes;
     for (size_t q = panel0; q < panel1; q++) {
         char *to = transposed + q * blocks * n * RK_PANEL;
         size_t columns = least(lanes, k - q * lanes);
-        if (columns < lanes) memset(to, 0, blocks * n * RK_PANEL);
+        if (columns < lanes)
+            memset(to, 0, blocks * n * RK_PANEL);
         for (size_t p = 0; p < blocks * panels; p++) {
             const char *from = packed + (p * k + q * lanes) * RK_PANEL;
             size_t units = least(lanes, n - p % panels * lanes);
@@ -96,8 +103,8 @@ void rk_pack(enum rk_dtype dtype, char *packed, const void *plain, size_t blocks
     }
 }
 
-void rk_unpack(enum rk_dtype dtype, void *plain, const char *packed, size_t blocks, size_t n,
-               size_t k)
+void rk_unpack(enum rk_dtype dtype, void *plain, const char *packed, size_t blocks,
+               size_t n, size_t k)
 {
     if (dtype == RK_FLOAT32) {
         unpack(plain, packed, blocks, n, k, 4);

@@ -11,10 +11,10 @@
 #include "linalg/linalg.h"
 
 enum {
-    PART_PANELS = 16,   /* panels of the operand in one part of K, at most                 */
-    BLOCK_ROWS = 112,   /* rows of a block, at most                                        */
-    SHORT_STEP = 8,     /* steps of fewer rows make tiles that are too small: then         */
-    GATHERED_ROWS = 28, /* the rows of several steps are gathered, so many in a block      */
+    PART_PANELS = 16, /* panels of the operand in one part of K, at most                 */
+    BLOCK_ROWS = 112, /* rows of a block, at most                                        */
+    SHORT_STEP = 8,   /* steps of fewer rows make tiles that are too small: then         */
+    GATHERED_ROWS = 28, /* the rows of several steps are gathered, so many in a block */
 };
 
 /* Rows [row, row + n_rows) of the list as tiles of rows that follow each other in memory:
@@ -23,13 +23,19 @@ struct block {
     size_t row, n_rows;
     bool gathered;
     size_t n_tiles, most_rows;
-    size_t first[BLOCK_ROWS + 1]; /* row of each tile, counted from the block's first      */
-    const char *a[BLOCK_ROWS];    /* each tile's operand, in this part of K                */
-    char *c[BLOCK_ROWS];          /* each row's place in panel 0                           */
+    size_t first[BLOCK_ROWS + 1]; /* row of each tile, counted from the block's first */
+    const char *a[BLOCK_ROWS]; /* each tile's operand, in this part of K                */
+    char *c[BLOCK_ROWS];       /* each row's place in panel 0                           */
 };
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t divide_up(size_t a, size_t b) { return (a + b - 1) / b; }
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+static size_t divide_up(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
 
 static char *row_at(struct rk_rows rows, size_t batch, size_t row)
 {
@@ -39,7 +45,8 @@ static char *row_at(struct rk_rows rows, size_t batch, size_t row)
 /* How many rows from `row` on make a block: whole steps, or an even piece of a long one. */
 static size_t block_rows(size_t batch, size_t row, size_t row1)
 {
-    if (batch < SHORT_STEP) return least(row1 - row, GATHERED_ROWS);
+    if (batch < SHORT_STEP)
+        return least(row1 - row, GATHERED_ROWS);
     size_t in_step = row % batch, end = BLOCK_ROWS / batch * batch;
     if (end == 0) {
         size_t piece = divide_up(batch, divide_up(batch, BLOCK_ROWS));
@@ -48,8 +55,8 @@ static size_t block_rows(size_t batch, size_t row, size_t row1)
     return least(row1 - row, end - in_step);
 }
 
-static void block_init(struct block *block, size_t tile_rows, struct rk_rows c, size_t batch,
-                       size_t row, size_t row1)
+static void block_init(struct block *block, size_t tile_rows, struct rk_rows c,
+                       size_t batch, size_t row, size_t row1)
 {
     block->row = row;
     block->n_rows = block_rows(batch, row, row1);
@@ -59,11 +66,13 @@ static void block_init(struct block *block, size_t tile_rows, struct rk_rows c, 
         block->c[i] = row_at(c, batch, row + i);
     for (size_t i = 0, run; i < block->n_rows; i += run) {
         run = block->n_rows - i;
-        if (!block->gathered) run = least(run, batch - (row + i) % batch);
+        if (!block->gathered)
+            run = least(run, batch - (row + i) % batch);
         size_t n = divide_up(run, tile_rows), largest = divide_up(run, n);
         for (size_t t = 0; t < n; t++)
             block->first[block->n_tiles++] = i + run * t / n;
-        if (block->most_rows < largest) block->most_rows = largest;
+        if (block->most_rows < largest)
+            block->most_rows = largest;
     }
     block->first[block->n_tiles] = block->n_rows;
 }
@@ -80,8 +89,8 @@ static void gather(char *to, const struct block *block, struct rk_rows a, size_t
     }
 }
 
-/* All tiles of a block for one part of K and panels [panel0, panel1). In `tile`, start and b
- * are those of panel 0. */
+/* All tiles of a block for one part of K and panels [panel0, panel1). In `tile`, start and
+ * b are those of panel 0. */
 static void block_run(const struct block *block, const struct rk_kernels *kernels,
                       struct rk_product_tile tile, size_t panel0, size_t panel1)
 {
@@ -121,9 +130,10 @@ static void term_run(struct block *block, const struct rk_kernels *kernels, size
         if (block->gathered)
             gather(buffer, block, term->a, batch, panel, least(part, panels - panel));
         for (size_t t = 0; t < block->n_tiles; t++)
-            block->a[t] = block->gathered ? buffer + block->first[t] * RK_PANEL
-                                          : row_at(term->a, batch, block->row + block->first[t])
-                                                + panel * term->a.panel_stride;
+            block->a[t] = block->gathered
+                              ? buffer + block->first[t] * RK_PANEL
+                              : row_at(term->a, batch, block->row + block->first[t]) +
+                                    panel * term->a.panel_stride;
         block_run(block, kernels, tile, panel0, panel1);
         tile.start = NULL;
         tile.from_zero = false;
@@ -131,13 +141,14 @@ static void term_run(struct block *block, const struct rk_kernels *kernels, size
     } while (panel < panels);
 }
 
-void rk_product(const struct rk_kernels *kernels, struct rk_rows c, size_t batch, size_t row0,
-                size_t row1, size_t panel0, size_t panel1, const char *start, bool accumulate,
-                const struct rk_term *terms, size_t n_terms)
+void rk_product(const struct rk_kernels *kernels, struct rk_rows c, size_t batch,
+                size_t row0, size_t row1, size_t panel0, size_t panel1, const char *start,
+                bool accumulate, const struct rk_term *terms, size_t n_terms)
 {
     /* Without a term, the start alone. */
     static const struct rk_term nothing = {.a = {.base = ""}, .weight = ""};
-    if (n_terms == 0) terms = &nothing, n_terms = 1;
+    if (n_terms == 0)
+        terms = &nothing, n_terms = 1;
     struct block block;
     for (size_t row = row0; row < row1; row += block.n_rows) {
         block_init(&block, (size_t)kernels->product_rows, c, batch, row, row1);
