@@ -3,6 +3,7 @@
 #   make demo        train a small language model and ask it for next words
 #   make test        checks of style and types, then all tests
 #   make check-long  what takes minutes: every float32, PyTorch side by side, corpora
+#   make bench       figures of speed beside PyTorch and others; ARGS="training --help"
 #   make lint        checks of style and types alone
 #   make clean       remove what was built
 #
@@ -36,6 +37,9 @@ test: lint $(VENV)/.plugin
 
 check-long: $(LONG)/.built
 	$(LONG)/bin/python -m pytest tests/long
+
+bench:
+	$(PYTHON) benchmarks/run.py $(ARGS)
 
 lint: $(VENV)/.tools
 	@VENV=$(VENV) sh tools/lint.sh
