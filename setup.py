@@ -79,12 +79,10 @@ class Build(build_ext):
         super().build_extensions()
 
 
-modules = {"rnnkit.core._core": CORE, "rnnkit.core._text": TEXT}
 setup(
     ext_modules=[
-        extension(name, folders)
-        for name, folders in modules.items()
-        if (ROOT / (name.replace(".", "/") + ".pyx")).exists()
+        extension("rnnkit.core._core", CORE),
+        extension("rnnkit.core._text", TEXT),
     ],
     cmdclass={"build_ext": Build},
 )

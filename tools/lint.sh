@@ -3,6 +3,7 @@
 # Checks of style and types. A tool that is not there is named and left out.
 set -eu
 BIN=${VENV:-.venv}/bin
+PATH=$BIN:$PATH  # cython-lint looks there for pycodestyle
 status=0
 
 check() {

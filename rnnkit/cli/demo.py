@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
         f"{len(test):,} paragraphs of other topics are held out.\n",
         flush=True,
     )
-    tokenizer = WordTokenizer(min_df=2)
+    tokenizer = WordTokenizer(min_count=2)
     recipe = {**RECIPE, "max_iter": arguments.max_iter}
     lm = RNNLanguageModel(tokenizer=tokenizer, **recipe)
     begin = time.monotonic()
