@@ -53,6 +53,21 @@ ODD = [
             + exp(self.vector("z")) * mean(self.vector("z"))
         ),
     ),
+    cell_of(
+        "GradientOfTheNextStepReadAfterTheLoop",
+        lambda self, x, h: (
+            mean(x) * self.vector("v", width=h.width),
+            self.linear("u", x),
+        ),
+    ),
+    cell_of(
+        "StatesThatReadEachOther",
+        lambda self, x, h, c: (
+            tanh(self.linear("a", x, h)),
+            self.linear("u", x) * row_sum(h) + mean(c),
+        ),
+        ("h", "c"),
+    ),
 ]
 
 

@@ -64,7 +64,9 @@ def test_weight_gradients_stand_after_the_loop():
     lines = phase(program_of(GRU()), "backward, after the loop")
     gradients = [line for line in lines if line.startswith("dp")]
     assert len(gradients) == 6
-    assert not any("dp" in line for line in phase(program_of(GRU()), "backward, at each step"))
+    assert not any(
+        "dp" in line for line in phase(program_of(GRU()), "backward, at each step")
+    )
 
 
 def test_an_lstm_step_is_one_product_and_one_vector_program():

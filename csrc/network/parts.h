@@ -102,11 +102,20 @@ struct rk_window {
     char *output_gradient; /* [step][panel][row] of the top layer */
     char *no_gradient;     /* one step of zeros: from a layer that ignores its input */
     char *step;            /* one step of the top layer's width, scratch */
+    /* Training, where the first layer uses repeats: tokens that stand in several places. */
+    struct rk_repeats repeats;
+    int32_t *distinct;              /* the tokens, by their first places */
+    int32_t *place;                 /* by token: 1 + its index in `distinct`, or 0 */
+    int32_t *index, *order, *first; /* as in struct rk_repeats */
     char *memory;
 
     char *thread_scratch; /* of the head in training; grows with the number of threads */
     int scratch_threads;
 };
+
+/* Finds the tokens that repeat (repeats.c); NULL when too few do for it to pay. */
+const struct rk_repeats *rk_window_find_repeats(struct rk_window *window);
+void rk_window_plan_repeats(struct rk_window *window, struct rk_arena *arena);
 
 /* What comes into forward, checked as a whole before anything runs. */
 enum rk_status rk_window_check_input(const struct rk_window *window,

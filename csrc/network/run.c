@@ -85,15 +85,32 @@ static struct rk_rows output_gradient(const struct rk_window *window)
                             .panel_stride = window->batch * RK_PANEL};
 }
 
+/* The embeddings of this thread's share of the rows, and of the distinct ones. */
+static void embed(const struct rk_window *window, const struct rk_team *team, int thread)
+{
+    const struct rk_sequence *first = &window->sequences[0];
+    const struct rk_repeats *repeats = first->repeats;
+    size_t row0, row1;
+    if (!repeats || rk_program_reads_input(first->program)) {
+        rk_share(window->n_steps * window->batch, team->n_threads, thread, &row0, &row1);
+        rk_embedding_gather(&window->embedding, first->input, window->batch, window->ids,
+                            row0, row1);
+    }
+    if (repeats) {
+        rk_share(repeats->n, team->n_threads, thread, &row0, &row1);
+        rk_embedding_gather(&window->embedding, repeats->rows, repeats->n, window->distinct,
+                            row0, row1);
+    }
+}
+
 static void forward_task(void *context, struct rk_team *team, int thread)
 {
     const struct forward *forward = context;
     const struct rk_window *window = forward->window;
     const struct rk_kernels *kernels = window->weights->kernels;
     size_t row0, row1;
+    embed(window, team, thread);
     rk_share(window->n_steps * window->batch, team->n_threads, thread, &row0, &row1);
-    rk_embedding_gather(&window->embedding, window->sequences[0].input, window->batch,
-                        window->ids, row0, row1);
     if (window->reads_flags) {
         spread_flags(kernels, window->resets, forward->input->resets, 0, row0, row1);
         spread_flags(kernels, window->active, forward->input->active, 1, row0, row1);
@@ -131,6 +148,7 @@ static enum rk_status start_layers(struct rk_window *window, const struct rk_sta
         sequence->input = below;
         sequence->resets = window->resets;
         sequence->active = window->active;
+        sequence->repeats = l == 0 ? rk_window_find_repeats(window) : NULL;
         sequence->mask = (struct rk_mask){.seed = input->seed, .update = input->update};
         enum rk_status status = rk_sequence_init(sequence, error);
         if (status != RK_OK)
@@ -315,6 +333,24 @@ static void transpose_share(const struct rk_window *window, const struct rk_team
     }
 }
 
+/* The input's gradient goes to the embedding: of all rows, or of the distinct ones. */
+static void scatter_share(const struct rk_window *window, const struct rk_team *team,
+                          int thread)
+{
+    const struct rk_weights *weights = window->weights;
+    const struct rk_sequence *first = &window->sequences[0];
+    size_t batch = window->batch, n_rows = window->n_steps * batch, panel0, panel1;
+    const int32_t *ids = window->ids;
+    if (first->input_gradient_of_repeats) {
+        batch = n_rows = first->repeats->n;
+        ids = window->distinct;
+    }
+    rk_share(rk_panels(weights->dtype, weights->embedding_size), team->n_threads, thread,
+             &panel0, &panel1);
+    rk_embedding_scatter(&window->embedding, window->gradient[0], first->input_gradient,
+                         batch, ids, n_rows, panel0, panel1);
+}
+
 static void backward_task(void *context, struct rk_team *team, int thread)
 {
     const struct rk_window *window = context;
@@ -323,13 +359,8 @@ static void backward_task(void *context, struct rk_team *team, int thread)
     rk_team_wait(team);
     for (size_t l = weights->n_layers; l-- > 0;)
         rk_sequence_backward(&window->sequences[l], team, thread);
-    struct rk_rows delta = window->sequences[0].input_gradient;
-    size_t panel0, panel1;
-    rk_share(rk_panels(weights->dtype, weights->embedding_size), team->n_threads, thread,
-             &panel0, &panel1);
-    if (delta.base && !rk_team_poll(team, thread))
-        rk_embedding_scatter(&window->embedding, window->gradient[0], delta, window->batch,
-                             window->ids, window->n_steps * window->batch, panel0, panel1);
+    if (window->sequences[0].input_gradient.base && !rk_team_poll(team, thread))
+        scatter_share(window, team, thread);
 }
 
 /* Each layer's output gradient is the input gradient of the one above. */

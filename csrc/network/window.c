@@ -34,6 +34,7 @@ static void plan_training(struct rk_window *window, struct rk_arena *arena)
     }
     window->no_gradient =
         rk_arena_take(arena, rk_panels(weights->dtype, widest), row_bytes);
+    rk_window_plan_repeats(window, arena);
     for (size_t i = 0; arena->base && i < n_tensors; i++)
         window->gradient[i] = window->gradients + weights->tensors[i].offset;
 }

@@ -34,7 +34,8 @@ struct cursor {
 #define TRY(call)                                                                          \
     do {                                                                                   \
         enum rk_status status_ = (call);                                                   \
-        if (status_ != RK_OK) return status_;                                              \
+        if (status_ != RK_OK)                                                              \
+            return status_;                                                                \
     } while (0)
 
 bool rk_op_is_elementwise(int op)
@@ -65,11 +66,13 @@ static int elementwise_arity(int op)
 const char *rk_op_name(int op)
 {
     static const char *const names[] = {
-        "input", "state", "vector", "constant", "flag", "mask", "grad_output", "grad_state",
-        "linear", "linear_transposed", "row_sum", "row_max", "column_sum", "weight_grad",
-        "vector_grad", "expand",
+        "input",   "state",       "vector",     "constant",    "flag",
+        "mask",    "grad_output", "grad_state", "linear",      "linear_transposed",
+        "row_sum", "row_max",     "column_sum", "weight_grad", "vector_grad",
+        "expand",
     };
-    if (op >= 0 && op <= RK_OP_expand) return names[op];
+    if (op >= 0 && op <= RK_OP_expand)
+        return names[op];
     switch (op) {
 #define X(name, number, operands)                                                          \
     case number:                                                                           \
@@ -89,8 +92,8 @@ double rk_double_from_words(int32_t low, int32_t high)
     return value;
 }
 
-static enum rk_status read_word(struct cursor *c, const char *what, int32_t least, int32_t most,
-                                int *value)
+static enum rk_status read_word(struct cursor *c, const char *what, int32_t least,
+                                int32_t most, int *value)
 {
     if (c->at >= c->n_words)
         return FORMAT(c, "graph: ends before %s (%zu words)", what, c->n_words);
@@ -145,32 +148,36 @@ static enum rk_status read_state(struct cursor *c, const struct rk_graph *graph,
 
 /* -------------------------------------------------------------------- nodes */
 
-#define NODE_ERROR(message) FORMAT(c, "graph: node %d (%s): %s", index, rk_op_name(node->op), \
-                                   message)
+#define NODE_ERROR(message)                                                                \
+    FORMAT(c, "graph: node %d (%s): %s", index, rk_op_name(node->op), message)
 
 static enum rk_status expect_counts(struct cursor *c, const struct rk_node *node, int index,
                                     int n_args, int n_attrs)
 {
     if (node->n_args != n_args || node->n_attrs != n_attrs)
-        return FORMAT(c, "graph: node %d (%s) has %d arguments and %d attributes, needs %d and %d",
-                      index, rk_op_name(node->op), node->n_args, node->n_attrs, n_args, n_attrs);
+        return FORMAT(
+            c, "graph: node %d (%s) has %d arguments and %d attributes, needs %d and %d",
+            index, rk_op_name(node->op), node->n_args, node->n_attrs, n_args, n_attrs);
     return RK_OK;
 }
 
 /* A (parameter, block) pair among the attributes. */
-static enum rk_status check_reference(struct cursor *c, const struct rk_graph *graph, int index,
-                                      const int32_t *pair, bool is_weight, int width,
-                                      int columns)
+static enum rk_status check_reference(struct cursor *c, const struct rk_graph *graph,
+                                      int index, const int32_t *pair, bool is_weight,
+                                      int width, int columns)
 {
     const struct rk_node *node = &graph->nodes[index];
     if (pair[0] < 0 || pair[0] >= graph->n_parameters)
         return NODE_ERROR("no such parameter");
     const struct rk_parameter *p = &graph->parameters[pair[0]];
-    if (p->is_weight != is_weight) return NODE_ERROR("vector where a weight belongs, or vice versa");
-    if (pair[1] < 0 || (size_t)pair[1] >= p->blocks) return NODE_ERROR("no such block");
+    if (p->is_weight != is_weight)
+        return NODE_ERROR("vector where a weight belongs, or vice versa");
+    if (pair[1] < 0 || (size_t)pair[1] >= p->blocks)
+        return NODE_ERROR("no such block");
     if (p->width != (size_t)width || p->columns != (size_t)columns)
-        return FORMAT(c, "graph: node %d (%s): parameter %d is %zu x %zu, needs %d x %d", index,
-                      rk_op_name(node->op), pair[0], p->width, p->columns, width, columns);
+        return FORMAT(c, "graph: node %d (%s): parameter %d is %zu x %zu, needs %d x %d",
+                      index, rk_op_name(node->op), pair[0], p->width, p->columns, width,
+                      columns);
     return RK_OK;
 }
 
@@ -206,14 +213,16 @@ static enum rk_status check_leaf(struct cursor *c, struct rk_graph *graph, int i
         break;
     case RK_OP_flag:
         TRY(expect_counts(c, node, index, 0, 1));
-        if (node->attrs[0] < 0 || node->attrs[0] > 1) return NODE_ERROR("no such flag");
+        if (node->attrs[0] < 0 || node->attrs[0] > 1)
+            return NODE_ERROR("no such flag");
         node->kind = RK_ROW;
         width = 1;
         break;
     default: { /* mask */
         TRY(expect_counts(c, node, index, 0, 4));
         double rate = rk_double_from_words(node->attrs[2], node->attrs[3]);
-        if (!(rate >= 0.0 && rate < 1.0)) return NODE_ERROR("rate must be in [0, 1)");
+        if (!(rate >= 0.0 && rate < 1.0))
+            return NODE_ERROR("rate must be in [0, 1)");
         if (node->attrs[0] < 0 || node->attrs[1] < 0 || node->attrs[1] > 1)
             return NODE_ERROR("bad site");
     }
@@ -244,7 +253,8 @@ static enum rk_status check_linear(struct cursor *c, struct rk_graph *graph, int
         node->n_attrs != first + 2 * node->n_args)
         return NODE_ERROR("counts do not match");
     for (int b = 0; b < n_biases; b++)
-        TRY(check_reference(c, graph, index, node->attrs + 1 + 2 * b, false, node->width, 1));
+        TRY(check_reference(c, graph, index, node->attrs + 1 + 2 * b, false, node->width,
+                            1));
     for (int a = 0; a < node->n_args; a++) {
         TRY(check_full(c, graph, index, a));
         int arg_width = graph->nodes[node->args[a]].width;
@@ -274,8 +284,10 @@ static enum rk_status check_sink(struct cursor *c, struct rk_graph *graph, int i
     TRY(expect_counts(c, node, index, weight ? 2 : 1, 2));
     node->kind = RK_SINK;
     const struct rk_node *delta = &graph->nodes[node->args[0]];
-    if (delta->kind != (weight ? RK_FULL : RK_UNIT)) return NODE_ERROR("argument of a wrong kind");
-    if (!weight) return check_reference(c, graph, index, node->attrs, false, delta->width, 1);
+    if (delta->kind != (weight ? RK_FULL : RK_UNIT))
+        return NODE_ERROR("argument of a wrong kind");
+    if (!weight)
+        return check_reference(c, graph, index, node->attrs, false, delta->width, 1);
     TRY(check_full(c, graph, index, 1));
     return check_reference(c, graph, index, node->attrs, true, delta->width,
                            graph->nodes[node->args[1]].width);
@@ -304,13 +316,16 @@ static enum rk_status check_elementwise(struct cursor *c, struct rk_graph *graph
         if (has_units && units && arg->width != width)
             return FORMAT(c, "graph: node %d (%s) mixes widths %d and %d", index,
                           rk_op_name(node->op), width, arg->width);
-        if (has_units) width = arg->width;
+        if (has_units)
+            width = arg->width;
         units |= has_units;
         rows |= arg->kind == RK_ROW || arg->kind == RK_FULL;
     }
-    if (!units && !rows) return NODE_ERROR("arithmetic on constants must be folded");
+    if (!units && !rows)
+        return NODE_ERROR("arithmetic on constants must be folded");
     node->kind = units && rows ? RK_FULL : units ? RK_UNIT : RK_ROW;
-    if (node->width != width) return NODE_ERROR("wrong width");
+    if (node->width != width)
+        return NODE_ERROR("wrong width");
     return RK_OK;
 }
 
@@ -318,8 +333,9 @@ static enum rk_status check_node(struct cursor *c, struct rk_graph *graph, int i
 {
     struct rk_node *node = &graph->nodes[index];
     bool backward_only = node->op == RK_OP_grad_output || node->op == RK_OP_grad_state ||
-                         node->op == RK_OP_linear_transposed || node->op == RK_OP_column_sum ||
-                         node->op == RK_OP_weight_grad || node->op == RK_OP_vector_grad;
+                         node->op == RK_OP_linear_transposed ||
+                         node->op == RK_OP_column_sum || node->op == RK_OP_weight_grad ||
+                         node->op == RK_OP_vector_grad;
     if (backward_only && index < graph->n_forward)
         return NODE_ERROR("belongs to a backward part");
     for (int a = 0; a < node->n_args; a++)
@@ -328,7 +344,8 @@ static enum rk_status check_node(struct cursor *c, struct rk_graph *graph, int i
             return NODE_ERROR("an argument is not an earlier value");
     if (node->width < 1 && node->op != RK_OP_weight_grad && node->op != RK_OP_vector_grad)
         return NODE_ERROR("width 0");
-    if (node->op >= 0 && node->op <= RK_OP_grad_state) return check_leaf(c, graph, index);
+    if (node->op >= 0 && node->op <= RK_OP_grad_state)
+        return check_leaf(c, graph, index);
     switch (node->op) {
     case RK_OP_linear:
     case RK_OP_linear_transposed:
@@ -343,7 +360,8 @@ static enum rk_status check_node(struct cursor *c, struct rk_graph *graph, int i
     case RK_OP_expand:
         return check_expand(c, graph, index);
     default:
-        if (rk_op_is_elementwise(node->op)) return check_elementwise(c, graph, index);
+        if (rk_op_is_elementwise(node->op))
+            return check_elementwise(c, graph, index);
         return FORMAT(c, "graph: node %d has the unknown operation %d", index, node->op);
     }
 }
@@ -369,8 +387,10 @@ static bool fits(const struct rk_node *node, int width)
 
 static enum rk_status read_gradients(struct cursor *c, struct rk_graph *graph)
 {
-    if (graph->n_nodes == graph->n_forward) return RK_OK;
-    TRY(read_word(c, "input gradient node", -1, graph->n_nodes - 1, &graph->input_gradient));
+    if (graph->n_nodes == graph->n_forward)
+        return RK_OK;
+    TRY(read_word(c, "input gradient node", -1, graph->n_nodes - 1,
+                  &graph->input_gradient));
     if (graph->input_gradient >= 0 &&
         !fits(&graph->nodes[graph->input_gradient], graph->input_width))
         return FORMAT(c, "graph: the input's gradient has a wrong width");
@@ -387,8 +407,10 @@ static enum rk_status read_body(struct cursor *c, struct rk_graph *graph)
 {
     for (int p = 0; p < graph->n_parameters; p++)
         TRY(read_parameter(c, &graph->parameters[p]));
-    for (int k = 0; k < graph->n_states; k++) TRY(read_state(c, graph, &graph->states[k]));
-    for (int i = 0; i < graph->n_nodes; i++) TRY(read_node(c, graph, i));
+    for (int k = 0; k < graph->n_states; k++)
+        TRY(read_state(c, graph, &graph->states[k]));
+    for (int i = 0; i < graph->n_nodes; i++)
+        TRY(read_node(c, graph, i));
     for (int k = 0; k < graph->n_states; k++)
         if (!fits(&graph->nodes[graph->states[k].new_node], graph->states[k].width))
             return FORMAT(c, "graph: state %d becomes a value of another width", k);
@@ -412,9 +434,11 @@ enum rk_status rk_graph_read(struct rk_graph *graph, const int32_t *words, size_
     TRY(read_word(c, "number of forward nodes", 1, graph->n_nodes, &graph->n_forward));
     TRY(read_word(c, "output node", 0, graph->n_forward - 1, &graph->output));
     if ((size_t)graph->n_nodes > n_words / 4)
-        return FORMAT(c, "graph: %d nodes cannot stand in %zu words", graph->n_nodes, n_words);
+        return FORMAT(c, "graph: %d nodes cannot stand in %zu words", graph->n_nodes,
+                      n_words);
 
-    graph->parameters = rk_alloc(sizeof *graph->parameters * (size_t)(graph->n_parameters + 1));
+    graph->parameters =
+        rk_alloc(sizeof *graph->parameters * (size_t)(graph->n_parameters + 1));
     graph->states = rk_alloc(sizeof *graph->states * (size_t)(graph->n_states + 1));
     graph->nodes = rk_alloc(sizeof *graph->nodes * (size_t)graph->n_nodes);
     graph->words = rk_alloc(sizeof *graph->words * n_words);
@@ -424,7 +448,8 @@ enum rk_status rk_graph_read(struct rk_graph *graph, const int32_t *words, size_
         c->words = graph->words;
         status = read_body(c, graph);
     }
-    if (status != RK_OK) rk_graph_free(graph);
+    if (status != RK_OK)
+        rk_graph_free(graph);
     return status;
 }
 

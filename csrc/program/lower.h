@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The workbench of lowering: the graph's nodes as values, with what has been found out about
- * each. Passes in order: phases.c says when, fuse.c
- * joins instructions, schedule.c in which stage, place.c where,
- * emit.c writes the program. Private to csrc/program.
+ * The workbench of lowering: the graph's nodes as values, with what has been found out
+ * about each. Passes in order: phases.c says when, fuse.c joins instructions, schedule.c in
+ * which stage, place.c where, emit.c writes the program. Private to csrc/program.
  */
 #ifndef RK_LOWER_H
 #define RK_LOWER_H
@@ -12,20 +11,20 @@
 
 struct rk_value {
     struct rk_node node; /* args are indices of values                                   */
-    int phase;     /* -1: a leaf, nothing to compute                                     */
-    int base;      /* a linear that goes on from this value's sums; -1                   */
-    int start;     /* a linear's sum of biases (a UNIT value); -1                        */
-    int state;     /* writes the new value of this state; -1                             */
-    int carry;     /* writes the gradient of this state; -1                              */
-    bool pinned;   /* the caller reads it                                                */
-    int level;     /* products and reductions that stand before it in its phase          */
-    int stage;     /* index within its phase                                             */
-    int order;     /* position in the whole program                                      */
-    int last;      /* position of its last reader                                        */
-    bool crossed;  /* some reader looks at units or rows of other threads                */
-    bool stored;   /* outlives its stage                                                 */
+    int phase;    /* -1: a leaf, nothing to compute                                     */
+    int base;     /* a linear that goes on from this value's sums; -1                   */
+    int start;    /* a linear's sum of biases (a UNIT value); -1                        */
+    int state;    /* writes the new value of this state; -1                             */
+    int carry;    /* writes the gradient of this state; -1                              */
+    bool pinned;  /* the caller reads it                                                */
+    int level;    /* products and reductions that stand before it in its phase          */
+    int stage;    /* index within its phase                                             */
+    int order;    /* position in the whole program                                      */
+    int last;     /* position of its last reader                                        */
+    bool crossed; /* some reader looks at units or rows of other threads                */
+    bool stored;  /* outlives its stage                                                 */
     bool has_steps;
-    int view;      /* where it stands, once placed; -1                                   */
+    int view; /* where it stands, once placed; -1                                   */
 };
 
 struct rk_lowering {
@@ -40,9 +39,10 @@ struct rk_lowering {
 };
 
 /* Adds a value; -1 when there is no memory. `args` is copied. */
-int rk_value_add(struct rk_lowering *l, struct rk_node node, const int32_t *args, int phase);
+int rk_value_add(struct rk_lowering *l, struct rk_node node, const int32_t *args,
+                 int phase);
 
-bool rk_value_is_heavy(const struct rk_value *value);  /* product, reduction or sink     */
+bool rk_value_is_heavy(const struct rk_value *value); /* product, reduction or sink     */
 bool rk_value_is_loop(const struct rk_value *value);
 static inline bool rk_value_is_vector(const struct rk_value *value)
 {

@@ -11,14 +11,14 @@
 /* When something is computed. A phase around the loop runs stage by stage over all steps
  * and rows at once; a loop phase runs all its stages at each step. */
 enum rk_phase {
-    RK_WINDOW,        /* once a window: what depends on parameters alone                  */
-    RK_FORWARD_PRE,   /* what depends on the input alone, up to its last product          */
+    RK_WINDOW,      /* once a window: what depends on parameters alone                  */
+    RK_FORWARD_PRE, /* what depends on the input alone, up to its last product          */
     RK_FORWARD_LOOP,
-    RK_FORWARD_POST,  /* what no later step needs                                         */
+    RK_FORWARD_POST, /* what no later step needs                                         */
     RK_BACKWARD_PRE,
     RK_BACKWARD_LOOP, /* what the previous step's gradient needs                          */
     RK_BACKWARD_POST,
-    RK_GRADIENTS,     /* gradients of vectors, after the sums over all rows               */
+    RK_GRADIENTS, /* gradients of vectors, after the sums over all rows               */
     RK_N_PHASES,
 };
 
@@ -71,8 +71,12 @@ struct rk_mask_spec {
     double rate;
 };
 
+/* Given repeats of the input (rk_repeats), some items run on distinct rows: their results
+ * and operands then stand in the repeats' memory, at so many panels of n rows; -1: never.
+ */
 struct rk_factor {
-    int operand;           /* view                                                       */
+    int operand; /* view                                                       */
+    int repeats; /* place of the operand's sums over equal rows                */
     int parameter, block;
     bool transposed;
     size_t k;
@@ -80,6 +84,7 @@ struct rk_factor {
 
 struct rk_product_item {
     int dst, start; /* views; start -1: none                                             */
+    int repeats;    /* place of the result                                               */
     bool accumulates;
     size_t panels;
     int n_factors;
@@ -95,6 +100,7 @@ struct rk_reduction_item {
 /* A gradient: delta's outer product with the operand summed over all rows, or a vector. */
 struct rk_gradient_item {
     int delta, operand;
+    int repeats; /* place of delta's sums, when the operand is the input                 */
     int parameter, block;
     size_t panels, columns;
 };
@@ -131,6 +137,12 @@ struct rk_stages {
  * many bytes live on the stack of the thread that runs it. */
 enum { RK_BLOCK = 32, RK_BLOCK_BYTES = RK_BLOCK * RK_PANEL, RK_MAX_TEMPORARIES = 24 };
 
+/* A gradient that is summed over equal rows: after the loop, before all else. */
+struct rk_repeated_sum {
+    int view, place;
+    size_t panels;
+};
+
 struct rk_pool_block {
     struct rk_pool_block *next;
 };
@@ -147,6 +159,10 @@ struct rk_program {
     struct rk_mask_spec *masks;
     int output, input_gradient; /* views; -1: none                                       */
     bool can_train, reads_flags, has_loop_product;
+    int n_forward_repeats, n_backward_repeats; /* panels                                  */
+    int n_repeated_sums;
+    struct rk_repeated_sum *repeated_sums;
+    bool reads_input, input_gradient_of_repeats;
     struct rk_pool_block *pool; /* everything above is in here                           */
 };
 

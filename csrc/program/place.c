@@ -20,14 +20,19 @@ static void limit_temporaries(struct rk_lowering *l, const int *by_order, int n_
     for (int i = 0; i < n_ordered; i++) {
         struct rk_value *value = &l->values[by_order[i]];
         if (value->phase != phase || value->stage != stage)
-            for (int t = 0; t < MOST_LIVE; t++) live_until[t] = -1;
+            for (int t = 0; t < MOST_LIVE; t++)
+                live_until[t] = -1;
         phase = value->phase;
         stage = value->stage;
-        if (value->stored || !rk_value_is_vector(value)) continue;
+        if (value->stored || !rk_value_is_vector(value))
+            continue;
         int free = 0;
-        while (free < MOST_LIVE && live_until[free] >= value->order) free++;
-        if (free < MOST_LIVE) live_until[free] = value->last;
-        else value->stored = true;
+        while (free < MOST_LIVE && live_until[free] >= value->order)
+            free++;
+        if (free < MOST_LIVE)
+            live_until[free] = value->last;
+        else
+            value->stored = true;
     }
 }
 
@@ -73,16 +78,24 @@ static int place_unit(struct rk_lowering *l, const struct rk_value *value)
     return rk_view_of(l, RK_VIEW_UNIT, program->n_units++, 0);
 }
 
-static enum rk_status place(struct rk_lowering *l, struct slots *slots, struct rk_value *value)
+static enum rk_status place(struct rk_lowering *l, struct slots *slots,
+                            struct rk_value *value)
 {
     bool has_place = true;
-    if (value->node.kind == RK_SINK) has_place = false;
-    else if (value->state >= 0) value->view = rk_view_of(l, RK_VIEW_STATE, value->state, 1);
-    else if (value->carry >= 0) value->view = rk_view_of(l, RK_VIEW_CARRY, value->carry, 1);
-    else if (!value->stored) has_place = false;
-    else if (value->node.kind == RK_UNIT) value->view = place_unit(l, value);
-    else if (value->base >= 0) value->view = l->values[value->base].view;
-    else value->view = place_in_slot(l, slots, value);
+    if (value->node.kind == RK_SINK)
+        has_place = false;
+    else if (value->state >= 0)
+        value->view = rk_view_of(l, RK_VIEW_STATE, value->state, 1);
+    else if (value->carry >= 0)
+        value->view = rk_view_of(l, RK_VIEW_CARRY, value->carry, 1);
+    else if (!value->stored)
+        has_place = false;
+    else if (value->node.kind == RK_UNIT)
+        value->view = place_unit(l, value);
+    else if (value->base >= 0)
+        value->view = l->values[value->base].view;
+    else
+        value->view = place_in_slot(l, slots, value);
     return has_place && value->view < 0 ? RK_NOMEM : RK_OK;
 }
 
@@ -91,11 +104,14 @@ static int sort_by_order(const struct rk_lowering *l, int *by_order, int *at_pos
                          int n_positions)
 {
     int n = 0;
-    for (int p = 0; p < n_positions; p++) at_position[p] = -1;
-    for (int i = 0; i < l->n; i++)
-        if (l->values[i].phase >= 0) at_position[l->values[i].order] = i;
     for (int p = 0; p < n_positions; p++)
-        if (at_position[p] >= 0) by_order[n++] = at_position[p];
+        at_position[p] = -1;
+    for (int i = 0; i < l->n; i++)
+        if (l->values[i].phase >= 0)
+            at_position[l->values[i].order] = i;
+    for (int p = 0; p < n_positions; p++)
+        if (at_position[p] >= 0)
+            by_order[n++] = at_position[p];
     return n;
 }
 
@@ -114,16 +130,19 @@ enum rk_status rk_lower_places(struct rk_lowering *l)
 
     /* A split linear lives on in the slot of its first half. */
     for (int i = 0; i < l->n; i++)
-        if (l->values[i].base >= 0) l->values[l->values[i].base].last = l->values[i].last;
+        if (l->values[i].base >= 0)
+            l->values[l->values[i].base].last = l->values[i].last;
     /* Vectors stand in buffers of their own, even within one stage. */
     for (int i = 0; i < l->n; i++)
-        if (l->values[i].node.kind == RK_UNIT) l->values[i].stored = true;
+        if (l->values[i].node.kind == RK_UNIT)
+            l->values[i].stored = true;
 
     int n_ordered = sort_by_order(l, by_order, at_position, n_positions);
     limit_temporaries(l, by_order, n_ordered);
     for (int i = 0; i < n_ordered; i++) {
         enum rk_status status = place(l, &slots, &l->values[by_order[i]]);
-        if (status != RK_OK) return status;
+        if (status != RK_OK)
+            return status;
     }
     program->slots = slots.list;
     program->n_slots = slots.n;

@@ -9,9 +9,11 @@
 void *rk_program_alloc(struct rk_program *program, size_t count, size_t size)
 {
     size_t n_bytes;
-    if (!rk_mul(count, size, &n_bytes) || !rk_add(n_bytes, RK_PANEL, &n_bytes)) return NULL;
+    if (!rk_mul(count, size, &n_bytes) || !rk_add(n_bytes, RK_PANEL, &n_bytes))
+        return NULL;
     struct rk_pool_block *block = rk_alloc(n_bytes);
-    if (!block) return NULL;
+    if (!block)
+        return NULL;
     block->next = program->pool;
     program->pool = block;
     return (char *)block + RK_PANEL;
@@ -19,7 +21,8 @@ void *rk_program_alloc(struct rk_program *program, size_t count, size_t size)
 
 void rk_program_free(struct rk_program *program)
 {
-    if (!program) return;
+    if (!program)
+        return;
     rk_graph_free(&program->graph);
     for (struct rk_pool_block *block = program->pool; block;) {
         struct rk_pool_block *next = block->next;
@@ -33,20 +36,26 @@ enum rk_status rk_lower(struct rk_program *program, struct rk_error *error)
 {
     struct rk_lowering l = {.program = program, .graph = &program->graph, .error = error};
     enum rk_status status = rk_lower_phases(&l);
-    if (status == RK_OK) status = rk_lower_fuse(&l);
-    if (status == RK_OK) status = rk_lower_schedule(&l);
-    if (status == RK_OK) status = rk_lower_places(&l);
-    if (status == RK_OK) status = rk_lower_emit(&l);
+    if (status == RK_OK)
+        status = rk_lower_fuse(&l);
+    if (status == RK_OK)
+        status = rk_lower_schedule(&l);
+    if (status == RK_OK)
+        status = rk_lower_places(&l);
+    if (status == RK_OK)
+        status = rk_lower_emit(&l);
     rk_free(l.values);
     return status;
 }
 
 enum rk_status rk_program_create(struct rk_program **result, const int32_t *words,
-                                 size_t n_words, enum rk_dtype dtype, struct rk_error *error)
+                                 size_t n_words, enum rk_dtype dtype,
+                                 struct rk_error *error)
 {
     *result = NULL;
     struct rk_program *program = rk_alloc(sizeof *program);
-    if (!program) return rk_fail(error, RK_NOMEM, "no memory for a program");
+    if (!program)
+        return rk_fail(error, RK_NOMEM, "no memory for a program");
     program->dtype = dtype;
     enum rk_status status = rk_graph_read(&program->graph, words, n_words, dtype, error);
     if (status == RK_OK) {
@@ -55,7 +64,8 @@ enum rk_status rk_program_create(struct rk_program **result, const int32_t *word
     }
     if (status != RK_OK) {
         rk_program_free(program);
-        return status == RK_NOMEM ? rk_fail(error, status, "no memory for a program") : status;
+        return status == RK_NOMEM ? rk_fail(error, status, "no memory for a program")
+                                  : status;
     }
     *result = program;
     return RK_OK;
@@ -63,14 +73,18 @@ enum rk_status rk_program_create(struct rk_program **result, const int32_t *word
 
 /* ----------------------------------------------------------------------- its shape */
 
-enum rk_dtype rk_program_dtype(const struct rk_program *program) { return program->dtype; }
+enum rk_dtype rk_program_dtype(const struct rk_program *program)
+{
+    return program->dtype;
+}
 
 size_t rk_program_n_parameters(const struct rk_program *program)
 {
     return (size_t)program->graph.n_parameters;
 }
 
-const struct rk_parameter *rk_program_parameter(const struct rk_program *program, size_t index)
+const struct rk_parameter *rk_program_parameter(const struct rk_program *program,
+                                                size_t index)
 {
     return &program->graph.parameters[index];
 }
@@ -100,13 +114,29 @@ size_t rk_program_output_width(const struct rk_program *program)
     return (size_t)program->graph.nodes[program->graph.output].width;
 }
 
-bool rk_program_can_train(const struct rk_program *program) { return program->can_train; }
+bool rk_program_can_train(const struct rk_program *program)
+{
+    return program->can_train;
+}
 
-bool rk_program_reads_flags(const struct rk_program *program) { return program->reads_flags; }
+bool rk_program_reads_flags(const struct rk_program *program)
+{
+    return program->reads_flags;
+}
 
 bool rk_program_has_loop_product(const struct rk_program *program)
 {
     return program->has_loop_product;
+}
+
+bool rk_program_uses_repeats(const struct rk_program *program)
+{
+    return program->n_forward_repeats > 0;
+}
+
+bool rk_program_reads_input(const struct rk_program *program)
+{
+    return program->reads_input;
 }
 
 /* ------------------------------------------------------------------ a window's memory */
@@ -115,7 +145,8 @@ bool rk_program_has_loop_product(const struct rk_program *program)
 static bool grow(size_t *n, size_t a, size_t b, size_t c)
 {
     size_t size;
-    if (!rk_mul(a, b, &size) || !rk_mul(size, c, &size) || !rk_add(size, RK_PANEL - 1, &size))
+    if (!rk_mul(a, b, &size) || !rk_mul(size, c, &size) ||
+        !rk_add(size, RK_PANEL - 1, &size))
         return false;
     return rk_add(*n, size / RK_PANEL * RK_PANEL, n);
 }
@@ -124,23 +155,27 @@ bool rk_memory_plan(const struct rk_program *program, size_t n_steps, size_t bat
                     struct rk_memory_plan *plan)
 {
     size_t n = 0, row_bytes, more_steps;
-    if (!rk_mul(batch, RK_PANEL, &row_bytes) || !rk_add(n_steps, 1, &more_steps)) return false;
+    if (!rk_mul(batch, RK_PANEL, &row_bytes) || !rk_add(n_steps, 1, &more_steps))
+        return false;
     plan->operands = n;
-    if (!grow(&n, (size_t)program->n_views, sizeof(struct rk_operand), 1)) return false;
+    if (!grow(&n, (size_t)program->n_views, sizeof(struct rk_operand), 1))
+        return false;
     plan->constants = n;
-    if (!grow(&n, (size_t)program->n_constants, RK_BLOCK_BYTES, 1)) return false;
+    if (!grow(&n, (size_t)program->n_constants, RK_BLOCK_BYTES, 1))
+        return false;
     plan->units = n;
     for (int u = 0; u < program->n_units; u++)
-        if (!grow(&n, program->unit_panels[u], RK_PANEL, 1)) return false;
+        if (!grow(&n, program->unit_panels[u], RK_PANEL, 1))
+            return false;
     plan->states = n;
     for (size_t k = 0; k < rk_program_n_states(program); k++)
-        if (!grow(&n, rk_panels(program->dtype, rk_program_state_width(program, k)), row_bytes,
-                  more_steps))
+        if (!grow(&n, rk_panels(program->dtype, rk_program_state_width(program, k)),
+                  row_bytes, more_steps))
             return false;
     plan->carries = n;
     for (size_t k = 0; program->can_train && k < rk_program_n_states(program); k++)
-        if (!grow(&n, rk_panels(program->dtype, rk_program_state_width(program, k)), row_bytes,
-                  2))
+        if (!grow(&n, rk_panels(program->dtype, rk_program_state_width(program, k)),
+                  row_bytes, 2))
             return false;
     plan->slots = n;
     for (int s = 0; s < program->n_slots; s++)
@@ -155,7 +190,17 @@ bool rk_program_memory(const struct rk_program *program, size_t n_steps, size_t 
                        size_t *n_bytes)
 {
     struct rk_memory_plan plan;
-    if (!rk_memory_plan(program, n_steps, batch, &plan)) return false;
+    if (!rk_memory_plan(program, n_steps, batch, &plan))
+        return false;
     *n_bytes = plan.total;
     return true;
+}
+
+bool rk_program_repeats_memory(const struct rk_program *program, size_t n, size_t *n_bytes)
+{
+    int most = program->n_forward_repeats > program->n_backward_repeats
+                   ? program->n_forward_repeats
+                   : program->n_backward_repeats;
+    *n_bytes = 0;
+    return grow(n_bytes, n, RK_PANEL, (size_t)most);
 }

@@ -26,12 +26,14 @@ struct rk_parameter {
 
 /* With a backward part in the words, the program can train. */
 enum rk_status rk_program_create(struct rk_program **program, const int32_t *words,
-                                 size_t n_words, enum rk_dtype dtype, struct rk_error *error);
+                                 size_t n_words, enum rk_dtype dtype,
+                                 struct rk_error *error);
 void rk_program_free(struct rk_program *program);
 
 enum rk_dtype rk_program_dtype(const struct rk_program *program);
 size_t rk_program_n_parameters(const struct rk_program *program);
-const struct rk_parameter *rk_program_parameter(const struct rk_program *program, size_t index);
+const struct rk_parameter *rk_program_parameter(const struct rk_program *program,
+                                                size_t index);
 size_t rk_program_n_states(const struct rk_program *program);
 size_t rk_program_state_width(const struct rk_program *program, size_t state);
 double rk_program_state_initial(const struct rk_program *program, size_t state);
@@ -49,6 +51,25 @@ size_t rk_program_print(const struct rk_program *program, char *text, size_t cap
 bool rk_program_memory(const struct rk_program *program, size_t n_steps, size_t batch,
                        size_t *n_bytes);
 
+/* Rows of the input that are equal, as a token's embedding is wherever the token stands in
+ * a window. Products of the input are then made once for each distinct row; its gradients
+ * are first summed over each row's places (in order), so that their last bits differ from
+ * those of a run without repeats, and from nothing else. */
+struct rk_repeats {
+    size_t n;             /* distinct rows                                                */
+    struct rk_rows rows;  /* they themselves: one step of n rows                          */
+    const int32_t *index; /* by row of the list (n_steps x batch): which one it equals    */
+    const int32_t *order; /* rows of the list: those equal to 0, those equal to 1, ...    */
+    const int32_t *first; /* (n + 1) where each one's part of `order` begins              */
+    char *memory;         /* rk_program_repeats_memory bytes, 64-byte aligned             */
+};
+
+/* Whether a program can make use of repeats, and what memory n distinct rows take then. */
+bool rk_program_uses_repeats(const struct rk_program *program);
+bool rk_program_repeats_memory(const struct rk_program *program, size_t n, size_t *n_bytes);
+/* Whether, given repeats, it reads the rows of `input` all the same. */
+bool rk_program_reads_input(const struct rk_program *program);
+
 /* One run over one window. The caller fills it in; fields marked (OUT) are set by
  * rk_sequence_init. All arrays are in panels; states are [panel][batch][64 bytes], flags
  * [step][batch][64 bytes] with all lanes 0 or 1. */
@@ -56,36 +77,44 @@ struct rk_sequence {
     const struct rk_program *program;
     const struct rk_kernels *kernels;
     size_t n_steps, batch;
-    bool reverse;              /* runs from the last step to the first                    */
-    char *memory;              /* rk_program_memory bytes, 64-byte aligned                */
-    const char *const *parameters;  /* packed, by index                                   */
-    const char *const *transposed;  /* packed transposes, where n_bytes_transposed; or NULL */
-    char *const *gradients;         /* packed like parameters; added to; or NULL          */
-    struct rk_rows input;           /* n_steps x batch x input width                      */
-    const char *resets, *active;    /* flags, or NULL when the program reads none         */
-    struct rk_mask mask;            /* seed, update; site is the first site's number      */
-    const char *const *initial_states;  /* by state                                       */
-    struct rk_rows output;          /* (OUT) where `forward` leaves the outputs           */
+    bool reverse; /* runs from the last step to the first                    */
+    char *memory; /* rk_program_memory bytes, 64-byte aligned                */
+    const char *const *parameters; /* packed, by index                                   */
+    const char *const
+        *transposed;        /* packed transposes, where n_bytes_transposed; or NULL */
+    char *const *gradients; /* packed like parameters; added to; or NULL          */
+    struct rk_rows input;   /* n_steps x batch x input width                      */
+    const struct rk_repeats *repeats; /* of the input, or NULL                            */
+    const char *resets, *active; /* flags, or NULL when the program reads none         */
+    struct rk_mask mask;         /* seed, update; site is the first site's number      */
+    const char *const *initial_states; /* by state                                       */
+    struct rk_rows output; /* (OUT) where `forward` leaves the outputs           */
     /* Backward: */
     struct rk_rows output_gradient; /* n_steps x batch x output width                     */
     const char *const *final_state_gradients; /* by state; NULL: zero                     */
     bool needs_input_gradient;
     struct rk_rows input_gradient;  /* (OUT) where `backward` leaves it, if needed        */
+    bool input_gradient_of_repeats; /* (OUT) it has one row for each distinct row         */
 };
 
 /* Checks the arguments and sets the (OUT) fields. */
 enum rk_status rk_sequence_init(struct rk_sequence *sequence, struct rk_error *error);
 
-/* Each is called by every thread of a team, inside rk_team_run. A barrier stands at the end:
- * what it leaves may be read by all threads. */
-void rk_sequence_forward(const struct rk_sequence *sequence, struct rk_team *team, int thread);
-void rk_sequence_backward(const struct rk_sequence *sequence, struct rk_team *team, int thread);
+/* Each is called by every thread of a team, inside rk_team_run. A barrier stands at the
+ * end: what it leaves may be read by all threads. */
+void rk_sequence_forward(const struct rk_sequence *sequence, struct rk_team *team,
+                         int thread);
+void rk_sequence_backward(const struct rk_sequence *sequence, struct rk_team *team,
+                          int thread);
 
-/* After forward: where state `state` after the last step stands, [panel][batch][64 bytes]. */
+/* After forward: where state `state` after the last step stands, [panel][batch][64 bytes].
+ */
 const char *rk_sequence_final_state(const struct rk_sequence *sequence, size_t state);
-/* All of state `state`: step t of the list is its value *before* step t; n_steps + 1 steps. */
+/* All of state `state`: step t of the list is its value *before* step t; n_steps + 1 steps.
+ */
 struct rk_rows rk_sequence_states(const struct rk_sequence *sequence, size_t state);
 /* After backward: the gradient of the initial state, [panel][batch][64 bytes]. */
-const char *rk_sequence_initial_state_gradient(const struct rk_sequence *sequence, size_t state);
+const char *rk_sequence_initial_state_gradient(const struct rk_sequence *sequence,
+                                               size_t state);
 
 #endif

@@ -12,10 +12,12 @@ static void set_levels(struct rk_lowering *l, int phase)
 {
     for (int i = 0; i < l->n; i++) {
         struct rk_value *value = &l->values[i];
-        if (value->phase != phase) continue;
+        if (value->phase != phase)
+            continue;
         for (int a = 0; a < value->node.n_args; a++) {
             const struct rk_value *arg = &l->values[value->node.args[a]];
-            if (arg->phase == phase && arg->level > value->level) value->level = arg->level;
+            if (arg->phase == phase && arg->level > value->level)
+                value->level = arg->level;
         }
         value->level += rk_value_is_heavy(value) ? 1 : 0;
     }
@@ -25,17 +27,21 @@ static void set_levels(struct rk_lowering *l, int phase)
 static enum rk_status sink_levels(struct rk_lowering *l, int phase)
 {
     int *latest = rk_program_alloc(l->program, (size_t)l->n, sizeof *latest);
-    if (!latest) return RK_NOMEM;
+    if (!latest)
+        return RK_NOMEM;
     memset(latest, -1, (size_t)l->n * sizeof *latest);
     for (int i = l->n - 1; i >= 0; i--) {
         struct rk_value *value = &l->values[i];
-        if (value->phase != phase) continue;
+        if (value->phase != phase)
+            continue;
         bool heavy = rk_value_is_heavy(value);
-        if (!heavy && latest[i] > value->level) value->level = latest[i];
+        if (!heavy && latest[i] > value->level)
+            value->level = latest[i];
         int limit = value->level - (heavy ? 1 : 0);
         for (int a = 0; a < value->node.n_args; a++) {
             int arg = value->node.args[a];
-            if (latest[arg] < 0 || latest[arg] > limit) latest[arg] = limit;
+            if (latest[arg] < 0 || latest[arg] > limit)
+                latest[arg] = limit;
         }
     }
     return RK_OK;
@@ -44,11 +50,17 @@ static enum rk_status sink_levels(struct rk_lowering *l, int phase)
 static enum rk_stage_kind heavy_stage(const struct rk_value *value)
 {
     switch (value->node.op) {
-    case RK_OP_row_sum: case RK_OP_row_max: return RK_STAGE_ROW_REDUCTION;
-    case RK_OP_column_sum: return RK_STAGE_COLUMN_SUM;
-    case RK_OP_weight_grad: return RK_STAGE_OUTER;
-    case RK_OP_vector_grad: return RK_STAGE_VECTOR_GRADIENT;
-    default: return RK_STAGE_PRODUCT;
+    case RK_OP_row_sum:
+    case RK_OP_row_max:
+        return RK_STAGE_ROW_REDUCTION;
+    case RK_OP_column_sum:
+        return RK_STAGE_COLUMN_SUM;
+    case RK_OP_weight_grad:
+        return RK_STAGE_OUTER;
+    case RK_OP_vector_grad:
+        return RK_STAGE_VECTOR_GRADIENT;
+    default:
+        return RK_STAGE_PRODUCT;
     }
 }
 
@@ -62,7 +74,8 @@ struct scheduler {
 
 static struct rk_stage *add_stage(struct scheduler *s, enum rk_stage_kind kind)
 {
-    if (s->n_stages == s->capacity) return NULL;
+    if (s->n_stages == s->capacity)
+        return NULL;
     struct rk_stage *stage = &s->stages[s->n_stages++];
     stage->kind = kind;
     return stage;
@@ -84,7 +97,8 @@ static enum rk_status schedule_heavy(struct scheduler *s, int level)
             if (value->phase != s->phase || value->level != level ||
                 !rk_value_is_heavy(value) || heavy_stage(value) != (enum rk_stage_kind)kind)
                 continue;
-            if (!stage && !(stage = add_stage(s, (enum rk_stage_kind)kind))) return RK_NOMEM;
+            if (!stage && !(stage = add_stage(s, (enum rk_stage_kind)kind)))
+                return RK_NOMEM;
             put(s, value);
         }
     }
@@ -95,7 +109,8 @@ static bool is_ready(const struct scheduler *s, const struct rk_value *value)
 {
     for (int a = 0; a < value->node.n_args; a++) {
         const struct rk_value *arg = &s->l->values[value->node.args[a]];
-        if (arg->phase == s->phase && arg->stage < 0) return false;
+        if (arg->phase == s->phase && arg->stage < 0)
+            return false;
     }
     return true;
 }
@@ -105,15 +120,17 @@ static enum rk_status schedule_vector_stage(struct scheduler *s, int level, int 
 {
     const struct rk_node *like = &s->l->values[first].node;
     struct rk_stage *stage = add_stage(s, RK_STAGE_VECTOR);
-    if (!stage) return RK_NOMEM;
+    if (!stage)
+        return RK_NOMEM;
     stage->domain = like->kind;
     stage->width = (size_t)like->width;
     stage->panels = rk_panels(s->l->program->dtype, stage->width);
     for (int i = first; i < s->l->n; i++) {
         struct rk_value *value = &s->l->values[i];
-        if (value->phase == s->phase && value->level == level && rk_value_is_vector(value) &&
-            value->stage < 0 && value->node.kind == like->kind &&
-            value->node.width == like->width && is_ready(s, value))
+        if (value->phase == s->phase && value->level == level &&
+            rk_value_is_vector(value) && value->stage < 0 &&
+            value->node.kind == like->kind && value->node.width == like->width &&
+            is_ready(s, value))
             put(s, value);
     }
     return RK_OK;
@@ -129,7 +146,8 @@ static enum rk_status schedule_vectors(struct scheduler *s, int level)
                 !rk_value_is_vector(value) || value->stage >= 0 || !is_ready(s, value))
                 continue;
             enum rk_status status = schedule_vector_stage(s, level, i);
-            if (status != RK_OK) return status;
+            if (status != RK_OK)
+                return status;
             found = true;
         }
     }
@@ -142,18 +160,22 @@ static enum rk_status schedule_phase(struct rk_lowering *l, int phase, int *orde
     set_levels(l, phase);
     enum rk_status status = sink_levels(l, phase);
     for (int i = 0; i < l->n; i++) {
-        if (l->values[i].phase != phase) continue;
+        if (l->values[i].phase != phase)
+            continue;
         l->values[i].stage = -1;
         count++;
-        if (l->values[i].level > most) most = l->values[i].level;
+        if (l->values[i].level > most)
+            most = l->values[i].level;
     }
     struct rk_stages *stages = &l->program->phases[phase];
     stages->list = rk_program_alloc(l->program, (size_t)count + 1, sizeof *stages->list);
-    if (!stages->list) return RK_NOMEM;
+    if (!stages->list)
+        return RK_NOMEM;
     struct scheduler s = {l, phase, 0, count, stages->list, order};
     for (int level = 0; level <= most && status == RK_OK; level++) {
         status = schedule_heavy(&s, level);
-        if (status == RK_OK) status = schedule_vectors(&s, level);
+        if (status == RK_OK)
+            status = schedule_vectors(&s, level);
     }
     stages->n = s.n_stages;
     l->order_end[phase] = ++*order;
@@ -172,33 +194,43 @@ static void note_reader(struct rk_lowering *l, struct rk_value *value,
 {
     bool same_stage = reader->phase == value->phase && reader->stage == value->stage;
     bool across = rk_value_is_heavy(reader) || !same_domain(value, reader);
-    if (!same_stage) value->stored = true;
-    if (reader->phase != value->phase || !rk_value_is_loop(value)) value->has_steps = true;
-    if (across) value->crossed = value->has_steps = true;
+    if (!same_stage)
+        value->stored = true;
+    if (reader->phase != value->phase || !rk_value_is_loop(value))
+        value->has_steps = true;
+    if (across)
+        value->crossed = value->has_steps = true;
     int until = across ? l->order_end[reader->phase] : reader->order;
-    if (until > value->last) value->last = until;
+    if (until > value->last)
+        value->last = until;
 }
 
 static void note_readers(struct rk_lowering *l)
 {
     for (int i = 0; i < l->n; i++) {
         const struct rk_value *reader = &l->values[i];
-        if (reader->phase < 0) continue;
+        if (reader->phase < 0)
+            continue;
         for (int a = 0; a < reader->node.n_args; a++)
             if (l->values[reader->node.args[a]].phase >= 0)
                 note_reader(l, &l->values[reader->node.args[a]], reader);
     }
     for (int i = 0; i < l->n; i++) {
         struct rk_value *value = &l->values[i];
-        if (value->phase < 0) continue;
-        if (value->last < value->order) value->last = value->order;
-        if (rk_value_is_heavy(value)) value->stored = true;
+        if (value->phase < 0)
+            continue;
+        if (value->last < value->order)
+            value->last = value->order;
+        if (rk_value_is_heavy(value))
+            value->stored = true;
         if (value->pinned) {
             value->stored = value->has_steps = true;
             value->last = l->order_end[RK_N_PHASES - 1];
         }
-        if (!rk_value_is_loop(value)) value->has_steps = true;
-        if (value->base >= 0) value->has_steps = true;
+        if (!rk_value_is_loop(value))
+            value->has_steps = true;
+        if (value->base >= 0)
+            value->has_steps = true;
     }
 }
 
@@ -206,10 +238,12 @@ enum rk_status rk_lower_schedule(struct rk_lowering *l)
 {
     int order = 0;
     l->order_end = rk_program_alloc(l->program, RK_N_PHASES, sizeof *l->order_end);
-    if (!l->order_end) return RK_NOMEM;
+    if (!l->order_end)
+        return RK_NOMEM;
     for (int phase = 0; phase < RK_N_PHASES; phase++) {
         enum rk_status status = schedule_phase(l, phase, &order);
-        if (status != RK_OK) return status;
+        if (status != RK_OK)
+            return status;
     }
     note_readers(l);
     return RK_OK;
