@@ -122,7 +122,11 @@ def test_predict_next_proba_is_the_softmax_after_each_prompt(
 def test_a_document_gives_the_same_bits_alone_and_among_others(
     dtype: str, n_threads: int
 ) -> None:
-    lengths = (*LENGTHS, *range(90), 2100)  # more than the rows of a batch, one very long
+    lengths = (
+        *LENGTHS,
+        *range(90),
+        2100,
+    )  # more than the rows of a batch, one very long
     documents = make_documents(lengths)
     model = make_model(dtype)
     together = model.with_options(n_threads=n_threads)
@@ -134,7 +138,9 @@ def test_a_document_gives_the_same_bits_alone_and_among_others(
     for i in (0, 1, 4, 40, len(lengths) - 1):
         assert model.score_samples([documents[i]])[0] == scores[i]
         assert model.transform([documents[i]])[0].tobytes() == vectors[i].tobytes()
-        assert model.predict_next_proba(documents[i])[0].tobytes() == chances[i].tobytes()
+        assert (
+            model.predict_next_proba(documents[i])[0].tobytes() == chances[i].tobytes()
+        )
 
 
 def test_a_stream_gives_the_bits_of_a_prompt_however_it_is_fed(
@@ -228,7 +234,9 @@ def test_draws_follow_the_distribution() -> None:
     np.testing.assert_allclose(shares(temperature=0.5), sharp, atol=2e-3)
     np.testing.assert_allclose(shares(top_k=2), [0, 4 / 7, 0, 3 / 7, 0], atol=2e-3)
     np.testing.assert_allclose(shares(top_p=0.6), [0, 4 / 7, 0, 3 / 7, 0], atol=2e-3)
-    np.testing.assert_allclose(shares(top_p=0.8), [0, 4 / 9, 0, 3 / 9, 2 / 9], atol=2e-3)
+    np.testing.assert_allclose(
+        shares(top_p=0.8), [0, 4 / 9, 0, 3 / 9, 2 / 9], atol=2e-3
+    )
     np.testing.assert_allclose(shares(never=1), [1 / 6, 0, 0, 0.5, 1 / 3], atol=2e-3)
     np.testing.assert_allclose(shares(temperature=1e-300), [0, 1, 0, 0, 0])
     assert draw(log_p, 1.0 - 2**-53) == 0  # never a token of probability 0

@@ -56,7 +56,9 @@ def test_what_is_written_is_read_bit_for_bit() -> None:
 
 
 def test_the_order_in_which_things_are_given_does_not_matter() -> None:
-    backwards = encode(dict(reversed(TENSORS.items())), dict(reversed(METADATA.items())))
+    backwards = encode(
+        dict(reversed(TENSORS.items())), dict(reversed(METADATA.items()))
+    )
     assert backwards == small_file()
 
 
@@ -74,8 +76,10 @@ def test_the_layout_is_that_of_the_safetensors_specification() -> None:
 
 
 def test_a_big_endian_array_is_stored_like_any_other() -> None:
-    swapped = {name: value.astype(value.dtype.newbyteorder(">")) for name, value in
-               TENSORS.items()}
+    swapped = {
+        name: value.astype(value.dtype.newbyteorder(">"))
+        for name, value in TENSORS.items()
+    }
     assert encode(swapped, METADATA) == small_file()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Schedules by their published definitions, patience, and the split for early stopping."""
+"""Schedules by their published definitions, patience, and the held-out part."""
 
 import math
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Windows: every token is predicted exactly once a pass, from what stands before it."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -42,7 +44,9 @@ def streams(batches: list[Batch]) -> list[list[tuple[int, int, float, int]]]:
     return result
 
 
-@pytest.mark.parametrize("lengths", [(0,), (1,), (0, 0, 0), (3, 0, 5), (17, 65, 1, 300)])
+@pytest.mark.parametrize(
+    "lengths", [(0,), (1,), (0, 0, 0), (3, 0, 5), (17, 65, 1, 300)]
+)
 @pytest.mark.parametrize("batch_size", [1, 3, 17])
 @pytest.mark.parametrize("bptt", [1, 4, 65])
 @pytest.mark.parametrize("shuffled", [False, True])
@@ -56,9 +60,13 @@ def test_every_token_is_predicted_once_from_the_one_before(
     assert len(batches) == windows.n_windows
     predicted = []
     for stream in streams(batches):
-        tokens = [(read, target, reset) for read, target, weight, reset in stream if weight]
-        assert [weight for _, _, weight, _ in stream[: len(tokens)]] == [1.0] * len(tokens)
-        for (_, before, _), (read, _, reset) in zip(tokens, tokens[1:], strict=False):
+        tokens = [
+            (read, target, reset) for read, target, weight, reset in stream if weight
+        ]
+        assert [weight for _, _, weight, _ in stream[: len(tokens)]] == [1.0] * len(
+            tokens
+        )
+        for (_, before, _), (read, _, reset) in pairwise(tokens):
             assert read == before  # what is read is what was predicted a step ago
             assert reset == (read == END)  # and a document begins behind an end
         predicted += [target for _, target, _ in tokens]

@@ -14,11 +14,13 @@ from rnnkit.runtime.documents import DOCUMENTS, INPUTS
 from rnnkit.training.config import SOLVERS
 from rnnkit.training.schedules import SCHEDULES
 
-MAX_THREADS = 1024
+MAX_THREADS = 512  # of the core
 Check = Callable[[Any], bool]
 
 
-def integer(low: int, high: float = math.inf, *, none: bool = False) -> tuple[Check, str]:
+def integer(
+    low: int, high: float = math.inf, *, none: bool = False
+) -> tuple[Check, str]:
     """Accept whole numbers (no booleans) from `low` to `high`."""
 
     def check(value: Any) -> bool:
@@ -34,16 +36,17 @@ def integer(low: int, high: float = math.inf, *, none: bool = False) -> tuple[Ch
 def real(
     low: float, high: float = math.inf, *, brackets: str = "[]", none: bool = False
 ) -> tuple[Check, str]:
-    """Accept finite numbers between bounds; `brackets` say which bounds belong to them."""
+    """Accept finite numbers between bounds; `brackets` say which bounds count."""
 
     def check(value: Any) -> bool:
         if value is None:
             return none
         if not isinstance(value, numbers.Real) or isinstance(value, bool):
             return False
-        above = value >= low if brackets[0] == "[" else value > low
-        below = value <= high if brackets[1] == "]" else value < high
-        return math.isfinite(value) and above and below
+        number = float(value)
+        above = number >= low if brackets[0] == "[" else number > low
+        below = number <= high if brackets[1] == "]" else number < high
+        return math.isfinite(number) and above and below
 
     text = f"a number in {brackets[0]}{low:g}, {high:g}{brackets[1]}"
     return check, text + (" or None" if none else "")
@@ -75,7 +78,7 @@ def threads() -> tuple[Check, str]:
 
 
 def level() -> tuple[Check, str]:
-    """Accept whole numbers >= 0, and booleans, which scikit-learn's users write here."""
+    """Accept whole numbers >= 0, and booleans, which users write here."""
     check, text = integer(0)
     return lambda value: isinstance(value, bool) or check(value), text
 
@@ -134,8 +137,8 @@ def check_nested(estimator: Any, params: Mapping[str, Any]) -> None:
         value = params.get(name, getattr(estimator, name, None))
         if parameter and isinstance(value, str):
             raise ParameterError(
-                f"{key} cannot be set while {name}={value!r} is a name; use an instance: "
-                f"{name}=TheClass() with its parameter {parameter!r}"
+                f"{key} cannot be set while {name}={value!r} is a name; use an "
+                f"instance: {name}=TheClass() with its parameter {parameter!r}"
             )
 
 

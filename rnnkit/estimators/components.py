@@ -63,7 +63,7 @@ class StoredCell:
         for graph in self.graphs:
             if (graph.input_width, self.hidden_size) == (input_size, hidden_size):
                 return graph
-        name, package = self.record.get("name"), self.record.get("distribution")
+        name, package = str(self.record.get("name")), self.record.get("distribution")
         try:
             cell = plugins.make_cell(name)
             cell.set_params(**self.record.get("parameters") or {})
@@ -71,8 +71,8 @@ class StoredCell:
             widths = sorted({graph.input_width for graph in self.graphs})
             raise type(error)(
                 f"the equations of {self!r} are stored for hidden_size="
-                f"{self.hidden_size} and inputs of {widths} units; other sizes need the "
-                f"package {package or 'that defines the cell'}: {error}"
+                f"{self.hidden_size} and inputs of {widths} units; other sizes need "
+                f"the package {package or 'that defines the cell'}: {error}"
             ) from None
         return trace(cell, input_size, hidden_size)
 
@@ -116,10 +116,8 @@ def cell_record(cell: Any) -> dict[str, Any]:
     """Return where a cell comes from, as a model file says it."""
     if isinstance(cell, StoredCell):
         return cell.record
-    parameters = None  # of a bare name, or where JSON cannot say them
-    if not isinstance(cell, str):
-        parameters = _storable(cell.get_params(deep=False))
-    return {**_origin("cell", cell), "parameters": parameters}
+    params = cell.get_params(deep=False) if hasattr(cell, "get_params") else None
+    return {**_origin("cell", cell), "parameters": _storable(params)}
 
 
 def make_encoder(estimator: Any) -> Encoder:
@@ -133,15 +131,11 @@ def make_encoder(estimator: Any) -> Encoder:
     tokenizer, vocabulary = estimator.tokenizer, estimator.vocabulary
     if tokenizer is None:
         return IdEncoder(_number_of_ids(vocabulary))
-    origin = _origin("tokenizer", tokenizer)
     if isinstance(tokenizer, str):
         made = plugins.make_tokenizer(tokenizer)
-    elif isinstance(tokenizer, type) or not hasattr(tokenizer, "encode"):
-        raise ParameterError(
-            f"tokenizer={tokenizer!r}; allowed: a name, an instance, or None for ids"
-        )
     else:
-        made = clone(tokenizer)  # the parameter itself learns nothing
+        made = clone(tokenizer, safe=False)  # the parameter itself learns nothing
+    encoder = TextEncoder(made, _origin("tokenizer", tokenizer))
     if vocabulary is not None:
         if "vocabulary" not in made.get_params():
             raise ParameterError(
@@ -149,7 +143,7 @@ def make_encoder(estimator: Any) -> Encoder:
                 "leave vocabulary=None"
             )
         made.set_params(vocabulary=vocabulary)
-    return TextEncoder(made, origin)
+    return encoder
 
 
 def _number_of_ids(vocabulary: Any) -> int | None:
@@ -190,10 +184,10 @@ def tokenizer_of(encoder: Encoder) -> Any:
 def storable_parameters(estimator: Any) -> dict[str, Any]:
     """Return the parameters that a model file keeps, as JSON knows them.
 
-    Cell and tokenizer have places of their own; a vocabulary that was given stands in the
-    file's own vocabulary, here is only that it was; a generator has no place.
+    Cell and tokenizer have places of their own; of a vocabulary that was given, only
+    that it was; a generator has no place.
     """
-    params = estimator.get_params(deep=False)
+    params: dict[str, Any] = estimator.get_params(deep=False)
     del params["cell"], params["tokenizer"]
     for name, value in params.items():
         if isinstance(value, np.generic):
@@ -205,9 +199,7 @@ def storable_parameters(estimator: Any) -> dict[str, Any]:
     return params
 
 
-def cell_of(
-    record: dict[str, Any], graphs: tuple[Graph, ...], hidden_size: int
-) -> Any:
+def cell_of(record: dict[str, Any], graphs: tuple[Graph, ...], hidden_size: int) -> Any:
     """Return the parameter `cell` that a record describes; imports no plugin."""
     name, parameters = record.get("name"), record.get("parameters")
     if record.get("is_name") and _is_known("cell", name):
@@ -225,8 +217,8 @@ def _is_known(kind: str, name: Any) -> bool:
         return False
 
 
-def _storable(params: dict[str, Any]) -> dict[str, Any] | None:
-    """Return parameters that JSON gives back as they were, else None."""
+def _storable(params: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return parameters that JSON gives back as they were; else, and of names, None."""
     try:
         return params if json.loads(json.dumps(params)) == params else None
     except (TypeError, ValueError):

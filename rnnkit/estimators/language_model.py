@@ -63,8 +63,8 @@ class RNNLanguageModel(
         What a token is: "whitespace", "word", "char", "byte", a plugin's name, or an
         instance. None: documents are sequences of integer ids.
     vocabulary : sequence or mapping of str, or int, default=None
-        The tokens, in the order of their ids; learned from the text by default. Without a
-        tokenizer the number of ids.
+        The tokens, in the order of their ids; learned from the text by default. Without
+        a tokenizer the number of ids.
     hidden_size : int, default=128
         Units of a layer's state.
     num_layers : int, default=1
@@ -87,9 +87,9 @@ class RNNLanguageModel(
     learning_rate_init : float, default=1e-3
         The learning rate, or the highest one where `learning_rate` changes it.
     learning_rate : str, default="constant"
-        "constant", "linear", "cosine" or "one_cycle" over the whole training; "plateau"
-        divides by 4 after each epoch that is not the best; "adaptive" divides by 5 after
-        `n_iter_no_change` epochs without an improvement by `tol`.
+        "constant", "linear", "cosine" or "one_cycle" over the whole training;
+        "plateau" divides by 4 after each epoch that is not the best; "adaptive" divides
+        by 5 after `n_iter_no_change` epochs without an improvement by `tol`.
     momentum : float, default=0.0
         Of solver "sgd".
     nesterovs_momentum : bool, default=False
@@ -110,8 +110,8 @@ class RNNLanguageModel(
     shuffle : bool or None, default=None
         Take the documents in a new order in each epoch; None: unless `carry_state`.
     early_stopping : bool, default=False
-        Hold out a part of the text, stop when it is no longer predicted better, and keep
-        the best weights.
+        Hold out a part of the text, stop when it is no longer predicted better, and
+        keep the best weights.
     validation_fraction : float, default=0.1
         The part that early stopping holds out.
     n_iter_no_change : int, default=3
@@ -124,11 +124,11 @@ class RNNLanguageModel(
         What X holds: "content" (texts), "filename" (names of files, .gz by suffix) or
         "file" (objects with `read`).
     documents : str or None, default=None
-        What is a document of a file: each "line" (by default with tokenizers of words) or
-        the whole "file" (by default with those of characters and bytes).
+        What is a document of a file: each "line" (by default with tokenizers of words)
+        or the whole "file" (by default with those of characters and bytes).
     random_state : int, generator of NumPy's, or None, default=None
-        Seed of initial values, dropout, order and held-out part. The same seed gives the
-        same model, to the bit, with any number of threads.
+        Seed of initial values, dropout, order and held-out part. The same seed gives
+        the same model, to the bit, with any number of threads.
     n_threads : int or None, default=None
         Threads of the core; None: as many as this process may use; -1: all, -2: all but
         one.
@@ -170,42 +170,42 @@ class RNNLanguageModel(
 
     def __init__(
         self,
-        cell="lstm",
+        cell: Any = "lstm",
         *,
-        tokenizer="word",
-        vocabulary=None,
-        hidden_size=128,
-        num_layers=1,
-        embedding_size=None,
-        tie_weights=False,
-        dropout=0.0,
-        bptt=64,
-        batch_size=32,
-        max_iter=10,
-        solver="adam",
-        learning_rate_init=1e-3,
-        learning_rate="constant",
-        momentum=0.0,
-        nesterovs_momentum=False,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        alpha=0.0,
-        max_grad_norm=5.0,
-        carry_state=False,
-        shuffle=None,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=3,
-        tol=1e-4,
-        warm_start=False,
-        input="content",
-        documents=None,
-        random_state=None,
-        n_threads=None,
-        dtype="float32",
-        verbose=0,
-    ):
+        tokenizer: Any = "word",
+        vocabulary: Any = None,
+        hidden_size: int = 128,
+        num_layers: int = 1,
+        embedding_size: int | None = None,
+        tie_weights: bool = False,
+        dropout: float = 0.0,
+        bptt: int = 64,
+        batch_size: int = 32,
+        max_iter: int = 10,
+        solver: str = "adam",
+        learning_rate_init: float = 1e-3,
+        learning_rate: str = "constant",
+        momentum: float = 0.0,
+        nesterovs_momentum: bool = False,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        alpha: float = 0.0,
+        max_grad_norm: float | None = 5.0,
+        carry_state: bool = False,
+        shuffle: bool | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 3,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        input: str = "content",
+        documents: str | None = None,
+        random_state: Any = None,
+        n_threads: int | None = None,
+        dtype: str = "float32",
+        verbose: int = 0,
+    ) -> None:
         self.cell = cell
         self.tokenizer = tokenizer
         self.vocabulary = vocabulary
@@ -243,13 +243,15 @@ class RNNLanguageModel(
 
     # --------------------------------------------------------------------- learning
 
-    def fit(self, X, y=None, *, X_val=None, sample_weight=None) -> Self:
+    def fit(
+        self, X: Any, y: Any = None, *, X_val: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Learn from documents.
 
         Parameters
         ----------
         X : iterable of str
-            The documents, or what `input` says; of sequences of int without a tokenizer.
+            The documents, or what `input` says; sequences of int without a tokenizer.
         y : ignored
             There for scikit-learn.
         X_val : iterable of str, optional
@@ -294,7 +296,7 @@ class RNNLanguageModel(
             trainer.fit(windows, validate)
         return self
 
-    def partial_fit(self, X, y=None, *, sample_weight=None) -> Self:
+    def partial_fit(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> Self:
         """Learn from more documents: one pass, in which everything goes on.
 
         The first call fixes the vocabulary: that of `vocabulary`, or of its documents.
@@ -333,35 +335,47 @@ class RNNLanguageModel(
         if trainer is None:
             trainer = self._new_trainer(encoder, seed_from(self.random_state), goes_on)
         else:
-            trainer.go_on_with(self._training_config(trainer.config.seed))
+            trainer.go_on_with(
+                self._network_config(encoder),
+                self._training_config(trainer.config.seed),
+            )
         with self._publishing(trainer, encoder):
             trainer.partial_fit(self._windows(encoder, documents, weight))
         self._trainer = trainer
         return self
 
-    def _hold_out(self, documents: list, seed: int) -> tuple[list, list, np.ndarray]:
+    def _hold_out(
+        self, documents: list[Any], seed: int
+    ) -> tuple[list[Any], list[Any], np.ndarray]:
         """Split documents for early stopping; a running text loses its end."""
         rng = None if self.carry_state else np.random.default_rng([seed, HELD_OUT])
         return hold_out(documents, self.validation_fraction, rng)
 
-    def _new_trainer(self, encoder: Encoder, seed: int, goes_on: bool) -> Trainer:
-        """Return a trainer of new weights, or of those that there are."""
+    def _network_config(self, encoder: Encoder) -> NetworkConfig:
+        """Return the network that the parameters ask for."""
         hidden_size = int(self.hidden_size)
         embedding_size = int(self.embedding_size or hidden_size)
-        config = NetworkConfig(
+        return NetworkConfig(
             vocab_size=len(encoder.tokens),
             embedding_size=embedding_size,
-            graphs=layer_graphs(self.cell, embedding_size, hidden_size, self.num_layers),
+            graphs=layer_graphs(
+                self.cell, embedding_size, hidden_size, self.num_layers
+            ),
             tie_weights=bool(self.tie_weights),
             dropout=float(self.dropout),
             dtype=self.dtype,
         )
-        network = Network(config)
+
+    def _new_trainer(self, encoder: Encoder, seed: int, goes_on: bool) -> Trainer:
+        """Return a trainer of new weights, or of those that there are."""
+        network = Network(self._network_config(encoder))
         if goes_on:
             values = self._model.params
-            check_values(network, values, "warm_start and partial_fit keep the network")
+            check_values(network, values, "the network cannot change in a warm start")
         else:
-            values = network.initial_values(np.random.default_rng([seed, INITIAL_VALUES]))
+            values = network.initial_values(
+                np.random.default_rng([seed, INITIAL_VALUES])
+            )
         return Trainer(network, network.weights(values), self._training_config(seed))
 
     def _training_config(self, seed: int) -> TrainingConfig:
@@ -369,12 +383,14 @@ class RNNLanguageModel(
         params = self.get_params(deep=False)
         names = {f.name for f in fields(TrainingConfig)} & set(params)
         settings = {name: params[name] for name in names}
-        settings["shuffle"] = not self.carry_state if self.shuffle is None else self.shuffle
+        settings["shuffle"] = (
+            not self.carry_state if self.shuffle is None else self.shuffle
+        )
         settings["max_grad_norm"] = self.max_grad_norm or 0.0
         settings["n_threads"] = resolve_threads(self.n_threads)
         return TrainingConfig(**settings, seed=seed)
 
-    def _windows(self, encoder: Encoder, documents: list, weight: Any) -> Windows:
+    def _windows(self, encoder: Encoder, documents: list[Any], weight: Any) -> Windows:
         return Windows(
             encoder.encode(documents).targets(encoder.end_id),
             batch_size=self.batch_size,
@@ -383,8 +399,10 @@ class RNNLanguageModel(
             sample_weight=weight,
         )
 
-    def _validation(self, trainer: Trainer, encoder: Encoder, held_out: list) -> Validate:
-        """Return a function that scores the held-out documents with the weights of now."""
+    def _validation(
+        self, trainer: Trainer, encoder: Encoder, held_out: list[Any]
+    ) -> Validate:
+        """Return a function that scores the held-out documents at any time."""
         engine = Engine(trainer.network, trainer.weights)
         return partial(
             evaluate,
@@ -422,7 +440,7 @@ class RNNLanguageModel(
 
     # ------------------------------------------------------------------- predicting
 
-    def score(self, X, y=None) -> float:
+    def score(self, X: Any, y: Any = None) -> float:
         """Return the mean log-likelihood per token, in nats: higher is better.
 
         Every document's end is a token too. With `carry_state` the documents are one
@@ -430,23 +448,23 @@ class RNNLanguageModel(
         """
         return self._fitted().score(X)
 
-    def score_samples(self, X) -> np.ndarray:
+    def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-likelihood of each document, in nats, (n_documents,)."""
         return self._fitted().score_samples(X)
 
-    def perplexity(self, X) -> float:
+    def perplexity(self, X: Any) -> float:
         """Return exp(-score)."""
         return self._fitted().perplexity(X)
 
-    def accuracy(self, X) -> float:
+    def accuracy(self, X: Any) -> float:
         """Return the part of the tokens that the model thought the likeliest."""
         return self._fitted().accuracy(X)
 
-    def evaluate(self, X) -> Evaluation:
+    def evaluate(self, X: Any) -> Evaluation:
         """Return score, perplexity and accuracy with the counts that they rest on."""
         return self._fitted().evaluate(X)
 
-    def predict_next(self, prompts, k=5) -> list[list[tuple[Any, float]]]:
+    def predict_next(self, prompts: Any, k: int = 5) -> list[list[tuple[Any, float]]]:
         """Return for each prompt the `k` likeliest next tokens as (token, probability).
 
         Parameters
@@ -459,19 +477,19 @@ class RNNLanguageModel(
         """
         return self._fitted().predict_next(prompts, k)
 
-    def predict_next_proba(self, prompts) -> np.ndarray:
+    def predict_next_proba(self, prompts: Any) -> np.ndarray:
         """Return the probability of each token after each prompt, (n_prompts, V)."""
         return self._fitted().predict_next_proba(prompts)
 
     def generate(
         self,
-        prompts="",
+        prompts: Any = "",
         *,
-        max_new_tokens=50,
-        temperature=1.0,
-        top_k=None,
-        top_p=None,
-        random_state=None,
+        max_new_tokens: int = 50,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        random_state: Any = None,
     ) -> Any:
         """Write on from each prompt until its document ends.
 
@@ -493,8 +511,8 @@ class RNNLanguageModel(
         Returns
         -------
         str, or list of str
-            The continuations alone, without the unknown token; arrays of ids for a model
-            of ids.
+            The continuations alone, without the unknown token; arrays of ids for a
+            model of ids.
         """
         return self._fitted().generate(
             prompts,
@@ -505,7 +523,7 @@ class RNNLanguageModel(
             random_state=random_state,
         )
 
-    def transform(self, X) -> np.ndarray:
+    def transform(self, X: Any) -> np.ndarray:
         """Return one vector a document: the mean of the top layer, (n_documents, H)."""
         return self._fitted().transform(X)
 
@@ -543,7 +561,7 @@ class RNNLanguageModel(
         return self
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to one file, from which `rnnkit.load` gives the estimator back.
+        """Write the model to one file, from which `rnnkit.load` makes it again.
 
         The name holds the old file or the new one, whatever happens on the way.
         """
@@ -554,18 +572,20 @@ class RNNLanguageModel(
     # ----------------------------------------------------------------- scikit-learn
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters by name; `cell__activation` needs a cell that is an instance."""
+        """Set parameters by name; `cell__activation` needs an instance as cell."""
         check_nested(self, params)
-        return super().set_params(**params)
+        super().set_params(**params)
+        return self
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_model")
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.string = self.tokenizer is not None
-        tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = self.tokenizer is None
+        reads_ids = self.tokenizer is None
+        tags.input_tags.string = tags.input_tags.one_d_array = not reads_ids
+        tags.input_tags.two_d_array = tags.input_tags.categorical = reads_ids
+        tags.input_tags.positive_only = reads_ids
         tags.target_tags.required = False
         return tags
 

@@ -44,8 +44,8 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         if self.vocab_size < 1 or self.embedding_size < 1:
             raise ValueError(
-                f"vocab_size={self.vocab_size} and embedding_size={self.embedding_size} "
-                "must be at least 1"
+                f"vocab_size={self.vocab_size} and embedding_size="
+                f"{self.embedding_size} must be at least 1"
             )
         if not self.graphs:
             raise ValueError("a network needs at least one layer")
@@ -53,7 +53,7 @@ class NetworkConfig:
         for k, graph in enumerate(self.graphs):
             if graph.input_width != width:
                 raise ValueError(
-                    f"layer {k} reads {graph.input_width} units, but {width} arrive there"
+                    f"layer {k} reads {graph.input_width} units, but {width} arrive"
                 )
             width = graph.output_width
         if self.tie_weights and width != self.embedding_size:

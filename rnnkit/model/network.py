@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -19,18 +20,20 @@ from rnnkit.core import Program, Weights
 from rnnkit.model.config import NetworkConfig
 
 TABLE_BOUND = 0.1  # embedding and output weights start uniform within it
-SITES_PER_LAYER = 16  # numbers kept for one layer's masks, so that layers never share one
+SITES_PER_LAYER = (
+    16  # numbers kept for one layer's masks, so that layers never share one
+)
 
 
 class Network:
-    """The parameters and programs of a `NetworkConfig`; holds no weights, never changes."""
+    """Parameters and programs of a `NetworkConfig`; has no weights, never changes."""
 
     def __init__(self, config: NetworkConfig) -> None:
         self.config = config
         self.parameters = named_parameters(config)
         self._programs: dict[tuple[bool, bool], list[Program]] = {}
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         return Network, (self.config,)
 
     def programs(self, *, training: bool = False, flags: bool = False) -> list[Program]:
@@ -45,7 +48,7 @@ class Network:
         return self._programs[key]
 
     def weights(self, values: Mapping[str, np.ndarray]) -> Weights:
-        """Return weights for the core, filled with `values`, which hold every parameter."""
+        """Return weights for the core, filled with `values` of every parameter."""
         config = self.config
         weights = Weights(
             config.vocab_size,
@@ -109,9 +112,7 @@ def named_parameters(config: NetworkConfig) -> tuple[Parameter, ...]:
         )
     zeros = (Initialiser("constant", 0.0),)
     parameters.append(
-        Parameter(
-            "output.bias", False, ("",), config.vocab_size, 1, zeros, decay=False
-        )
+        Parameter("output.bias", False, ("",), config.vocab_size, 1, zeros, decay=False)
     )
     return tuple(parameters)
 

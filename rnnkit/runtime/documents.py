@@ -16,7 +16,7 @@ DOCUMENTS = ("line", "file")
 NOT_ITERABLE = "Iterable over raw text documents expected, {} object received."
 
 
-def read_texts(X: Iterable, input: str, documents: str) -> list[str]:
+def read_texts(X: Iterable[Any], input: str, documents: str) -> list[str]:
     """Return the documents of X as texts.
 
     Parameters
@@ -49,7 +49,7 @@ def read_texts(X: Iterable, input: str, documents: str) -> list[str]:
     return texts
 
 
-def read_ids(X: Iterable, n_ids: int | None) -> list[np.ndarray]:
+def read_ids(X: Iterable[Any], n_ids: int | None) -> list[np.ndarray]:
     """Return the documents of X as arrays of ids from 0 to `n_ids` - 1.
 
     Raises
@@ -62,7 +62,9 @@ def read_ids(X: Iterable, n_ids: int | None) -> list[np.ndarray]:
     return [_check_ids(item, i, n_ids) for i, item in enumerate(_elements(X))]
 
 
-def read_prompts(prompts: Any, with_text: bool, n_ids: int | None) -> tuple[list, bool]:
+def read_prompts(
+    prompts: Any, with_text: bool, n_ids: int | None
+) -> tuple[list[Any], bool]:
     """Return prompts as a list of texts, or of arrays of ids, and whether it was one.
 
     A single str is one prompt; so is, for a model of ids, a flat sequence of numbers.
@@ -70,14 +72,16 @@ def read_prompts(prompts: Any, with_text: bool, n_ids: int | None) -> tuple[list
     if with_text:
         if isinstance(prompts, str):
             return [_check_text(prompts, 0, "prompt")], True
-        return [_check_text(p, i, "prompt") for i, p in enumerate(_elements(prompts))], False
+        return [
+            _check_text(p, i, "prompt") for i, p in enumerate(_elements(prompts))
+        ], False
     items = _elements(prompts, empty_is_one=True)
     if not items or isinstance(items[0], (int, np.integer)):
         return [_check_ids(items, 0, n_ids, "prompt")], True
     return [_check_ids(p, i, n_ids, "prompt") for i, p in enumerate(items)], False
 
 
-def _elements(X: Any, empty_is_one: bool = False) -> list:
+def _elements(X: Any, empty_is_one: bool = False) -> list[Any]:
     """Return the elements of a collection of documents; refuse what is not one."""
     if isinstance(X, str):
         raise InputError(
@@ -89,7 +93,9 @@ def _elements(X: Any, empty_is_one: bool = False) -> list:
     if unordered or single or not flat or not isinstance(X, Iterable):
         why = "it has no order" if unordered else "pass a list of documents"
         shape = "" if flat else f" of shape {X.shape}"
-        raise InputTypeError(NOT_ITERABLE.format(type(X).__name__ + shape) + f" ({why})")
+        raise InputTypeError(
+            NOT_ITERABLE.format(type(X).__name__ + shape) + f" ({why})"
+        )
     items = list(X)
     if not items and not empty_is_one:
         raise InputError("X is empty: at least one document is needed")
@@ -109,8 +115,10 @@ def _check_text(item: Any, i: int, what: str = "document") -> str:
     return str(item)  # numpy.str_ becomes a plain str
 
 
-def _check_ids(item: Any, i: int, n_ids: int | None, what: str = "document") -> np.ndarray:
-    """Return one document of ids as int32; booleans, floats, nested lists are refused."""
+def _check_ids(
+    item: Any, i: int, n_ids: int | None, what: str = "document"
+) -> np.ndarray:
+    """Return one document of ids as int32; refuse booleans, floats, nested lists."""
     if isinstance(item, (str, bytes, Mapping, Set)) or not isinstance(item, Iterable):
         raise InputTypeError(
             f"{what} {i} is of type {type(item).__name__}; without a tokenizer it must "
@@ -147,8 +155,8 @@ def _open_path(item: Any, i: int) -> tuple[str, Any]:
             f"file name {i} is of type {type(item).__name__}, it must be str or a path"
         )
     name = os.fsdecode(item)
-    opened = gzip.open(name, "rb") if name.endswith(".gz") else open(name, "rb")
-    return name, opened
+    opened = gzip.open if name.endswith(".gz") else open
+    return name, opened(name, "rb")
 
 
 def _open_object(item: Any, i: int) -> tuple[str, Any]:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Between what a user holds and what the network reads: documents and ids, both ways."""
+"""Between what a user holds and what the network reads: documents to ids and back."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
+from rnnkit.errors import ParameterError
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.documents import read_ids, read_prompts, read_texts
 from rnnkit.tokenizers import END, Tokenizer
@@ -14,15 +15,26 @@ from rnnkit.tokenizers import END, Tokenizer
 class Encoder(Protocol):
     """Documents to ids and back; `TextEncoder` for texts, `IdEncoder` for ids."""
 
-    tokens: Sequence[Any]  # by id
-    end_id: int
-    unk_id: int | None
-    tokenizer: Any  # None: documents are ids
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """The tokenizer of texts; None where documents are ids."""
+
+    @property
+    def tokens(self) -> Sequence[Any]:
+        """The vocabulary by id."""
+
+    @property
+    def end_id(self) -> int:
+        """The id of a document's end."""
+
+    @property
+    def unk_id(self) -> int | None:
+        """The id of what is not in the vocabulary, where something is not."""
 
     def learn(self, documents: list[Any]) -> None:
         """Fix the vocabulary."""
 
-    def read(self, X: Iterable, input: str, documents: str | None) -> list[Any]:
+    def read(self, X: Iterable[Any], input: str, documents: str | None) -> list[Any]:
         """Return the documents of X, checked."""
 
     def encode(self, documents: list[Any]) -> Corpus:
@@ -53,8 +65,18 @@ class TextEncoder:
     """
 
     def __init__(self, tokenizer: Tokenizer, origin: dict[str, Any]) -> None:
-        self.tokenizer = tokenizer
+        if not isinstance(tokenizer, Tokenizer):
+            raise ParameterError(
+                f"tokenizer={tokenizer!r}; allowed: a name, an instance of a subclass "
+                "of rnnkit.Tokenizer, or None for ids"
+            )
+        self._tokenizer = tokenizer
         self.origin = origin
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer itself."""
+        return self._tokenizer
 
     @property
     def tokens(self) -> Sequence[str]:
@@ -75,13 +97,13 @@ class TextEncoder:
         """Let the tokenizer learn its vocabulary."""
         self.tokenizer.fit(documents)
 
-    def read(self, X: Iterable, input: str, documents: str | None) -> list[str]:
+    def read(self, X: Iterable[Any], input: str, documents: str | None) -> list[str]:
         """Return the documents of X as texts."""
         return read_texts(X, input, documents or self.tokenizer.documents)
 
     def encode(self, documents: list[str]) -> Corpus:
         """Return the documents as ids."""
-        return Corpus(*Tokenizer.encode_documents(self.tokenizer, documents))
+        return Corpus(*self.tokenizer.encode_documents(documents))
 
     def prompts(self, prompts: Any) -> tuple[Corpus, bool]:
         """Return prompts as ids; a str is a single one."""
@@ -108,6 +130,7 @@ class IdEncoder:
 
     unk_id = None
     tokenizer = None
+    tokens: Sequence[Any]
 
     def __init__(self, n_ids: int | None = None) -> None:
         self._set(n_ids)
@@ -122,7 +145,9 @@ class IdEncoder:
         self.end_id = n_ids or 0
         self.tokens = [*range(n_ids or 0), END]
 
-    def read(self, X: Iterable, input: str, documents: str | None) -> list[np.ndarray]:
+    def read(
+        self, X: Iterable[Any], input: str, documents: str | None
+    ) -> list[np.ndarray]:
         """Return the documents of X as arrays of ids that are in range."""
         return read_ids(X, self.n_ids)
 

@@ -70,6 +70,8 @@ def record_of(model: LanguageModel) -> ModelRecord:
 def _encoder_of(record: ModelRecord, plugins: Collection[str]) -> Encoder:
     """Return the encoder of a file; imports a package only when the caller named it."""
     if record.tokens is None:
+        if record.tokenizer or record.config.vocab_size < 2:
+            raise ModelFormatError("tokenizer: it needs a vocabulary, there is none")
         return IdEncoder(record.config.vocab_size - 1)
     facts = dict(record.tokenizer)
     state = facts.pop("state", None)

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A trained language model: predict, score, generate, stream. NumPy and the core alone."""
+"""A trained language model: predict, score, generate, stream."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from rnnkit.core import Weights, default_threads
 from rnnkit.model import Network, NetworkConfig
 from rnnkit.runtime import scoring
+from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.generation import generate_ids
 from rnnkit.runtime.requests import check_integer, check_real
@@ -29,7 +30,6 @@ class Options:
     input: str = "content"
     documents: str | None = None  # None: as the tokenizer says
     n_threads: int | None = None
-
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> "Options":
@@ -116,7 +116,7 @@ class LanguageModel:
         other.__dict__.update(self.__dict__, **attributes)
         return other
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         config, values = self.network.config, dict(self.params)
         arguments = (config, values, self.encoder, self.options, self.facts)
         return LanguageModel.from_values, arguments
@@ -130,7 +130,7 @@ class LanguageModel:
 
     @cached_property
     def params(self) -> Mapping[str, np.ndarray]:
-        """Every parameter as a plain array under its full name; none can be written to."""
+        """Every parameter as a plain array under its full name; read only."""
         values = self.network.values(self.weights)
         for value in values.values():
             value.flags.writeable = False
@@ -142,7 +142,7 @@ class LanguageModel:
         return sum(int(np.prod(p.shape)) for p in self.network.parameters)
 
     def describe(self) -> dict[str, Any]:
-        """Return the main facts by name, as far as they are known: a page for a person."""
+        """Return the main facts by name, as far as they are known."""
         config, facts = self.network.config, self.facts
         tokenizer, _ = self.encoder.describe()
         history = {k: v for k, v in facts.history.items() if not k.endswith("curve")}
@@ -171,7 +171,7 @@ class LanguageModel:
 
     # ---------------------------------------------------------------------- scoring
 
-    def evaluate(self, X: Iterable) -> Evaluation:
+    def evaluate(self, X: Iterable[Any]) -> Evaluation:
         """Return how well the documents are predicted, with the counts behind it."""
         texts = self.encoder.read(X, self.options.input, self.options.documents)
         return scoring.evaluate(
@@ -184,20 +184,20 @@ class LanguageModel:
             n_threads=self.n_threads,
         )
 
-    def score(self, X: Iterable) -> float:
-        """Return the mean log-likelihood per token in nats, ends of documents included."""
+    def score(self, X: Iterable[Any]) -> float:
+        """Return the mean log-likelihood per token, in nats, ends included."""
         return self.evaluate(X).score
 
-    def perplexity(self, X: Iterable) -> float:
+    def perplexity(self, X: Iterable[Any]) -> float:
         """Return exp(-score)."""
         return self.evaluate(X).perplexity
 
-    def accuracy(self, X: Iterable) -> float:
+    def accuracy(self, X: Iterable[Any]) -> float:
         """Return the part of the tokens that the model thought the likeliest."""
         return self.evaluate(X).accuracy
 
-    def score_samples(self, X: Iterable) -> np.ndarray:
-        """Return the log-likelihood of each document in nats, (n_documents,) float64."""
+    def score_samples(self, X: Iterable[Any]) -> np.ndarray:
+        """Return the log-likelihood of each document, in nats, (n_documents,)."""
         return scoring.score_documents(
             self._engine,
             self._corpus(X),
@@ -206,7 +206,7 @@ class LanguageModel:
             n_threads=self.n_threads,
         )
 
-    def transform(self, X: Iterable) -> np.ndarray:
+    def transform(self, X: Iterable[Any]) -> np.ndarray:
         """Return the mean of the top layer over each document, (n_documents, H)."""
         return scoring.mean_outputs(
             self._engine,
@@ -216,7 +216,7 @@ class LanguageModel:
             n_threads=self.n_threads,
         )
 
-    def _corpus(self, X: Iterable) -> Any:
+    def _corpus(self, X: Iterable[Any]) -> Corpus:
         texts = self.encoder.read(X, self.options.input, self.options.documents)
         return self.encoder.encode(texts)
 
@@ -243,7 +243,8 @@ class LanguageModel:
 
     def predict_next_proba(self, prompts: Any) -> np.ndarray:
         """Return the probability of every token after each prompt, (n_prompts, V)."""
-        return np.exp(self._next(prompts))
+        probabilities: np.ndarray = np.exp(self._next(prompts))
+        return probabilities
 
     def _next(self, prompts: Any) -> np.ndarray:
         corpus, _ = self.encoder.prompts(prompts)
@@ -310,7 +311,7 @@ class LanguageModel:
         return continuations[0] if single else continuations
 
     def stream(self) -> Stream:
-        """Return a running text at its start: feed it, ask for the next token, go on."""
+        """Return a running text at its start: feed it, ask for the next token."""
         return Stream(self._engine, self.encoder, self.n_threads)
 
 

@@ -9,7 +9,7 @@ from rnnkit.errors import ParameterError
 
 
 def likeliest(log_probabilities: np.ndarray, k: int) -> np.ndarray:
-    """Return the ids of the `k` likeliest tokens, best first; of equals the lower id."""
+    """Return the `k` likeliest tokens, best first; of equals the lower id first."""
     n = len(log_probabilities)
     if k >= n:
         return np.argsort(-log_probabilities, kind="stable")
@@ -89,7 +89,9 @@ def seed_from(random_state: Any) -> int:
         return int(random_state.integers(0, 1 << 63))
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(0, 1 << 32, dtype=np.uint64))
-    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
+    if isinstance(random_state, (int, np.integer)) and not isinstance(
+        random_state, bool
+    ):
         if 0 <= random_state < 1 << 64:
             return int(random_state)
         raise ParameterError(f"random_state={random_state}; a seed lies in [0, 2**64)")

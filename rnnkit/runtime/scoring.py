@@ -132,4 +132,5 @@ def mean_outputs(
         real = step.positions >= 0
         # Added step by step in double: the sum is the same in any batch.
         np.add.at(sums, document[step.positions[real]], step.window.outputs()[real])
-    return (sums / inputs.lengths[:, None]).astype(config.dtype)
+    means: np.ndarray = sums / inputs.lengths[:, None]
+    return means.astype(config.dtype)

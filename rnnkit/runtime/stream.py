@@ -82,7 +82,8 @@ class Stream:
 
     def predict_next_proba(self) -> np.ndarray:
         """Return the probabilities of the next token, (V,)."""
-        return np.exp(self.log_probabilities())
+        probabilities: np.ndarray = np.exp(self.log_probabilities())
+        return probabilities
 
     def predict_next(self, k: int = 5) -> list[tuple[Any, float]]:
         """Return the `k` likeliest next tokens with their probabilities, best first."""

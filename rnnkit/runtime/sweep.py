@@ -41,7 +41,7 @@ class Rows:
         return int(np.count_nonzero(self.lengths > done))
 
     def positions(self, done: int, n_steps: int, n_rows: int) -> np.ndarray:
-        """Return the corpus positions (T, B) of the next steps, -1 behind a row's end."""
+        """Return the corpus positions (T, B) of the next steps, -1 after a row."""
         n_steps = min(n_steps, int(self.lengths[0]) - done)
         steps = np.arange(done, done + n_steps)[:, None]
         places = np.minimum(self.starts[:n_rows] + steps, len(self.order) - 1)
@@ -50,7 +50,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Step:
-    """What one window has just computed: `positions` (T, B) of the corpus, -1: no token."""
+    """What one window has just computed; `positions` (T, B) of the corpus, -1: none."""
 
     window: Window
     positions: np.ndarray
@@ -70,9 +70,11 @@ class Engine:
 
     @contextmanager
     def window(self, n_steps: int, batch_size: int, flags: bool) -> Iterator[Window]:
-        """Lend a window to one caller; those of single rows are kept for the next one."""
+        """Lend a window to one caller; small ones of one row are kept for the next."""
         keep = batch_size == 1 and n_steps <= KEPT_STEPS and not flags
-        pool = self._pool.setdefault(n_steps, deque(maxlen=KEPT_WINDOWS)) if keep else []
+        pool = (
+            self._pool.setdefault(n_steps, deque(maxlen=KEPT_WINDOWS)) if keep else []
+        )
         try:
             window = pool.pop()  # one thread gets it: a deque's methods are atomic
         except IndexError:
@@ -100,7 +102,7 @@ class Engine:
         targets : (N,) int32, optional
             What is predicted at each position of `inputs`.
         carry_state : bool
-            Read the documents as one running text instead of each from the initial state.
+            Read the documents as one running text, not each from the initial state.
         n_threads : int
             Threads of the core.
 
@@ -120,13 +122,14 @@ class Engine:
             with self.window(n_steps, n_rows, flags) as window:
                 while (n_left := rows.n_running(done)) > n_rows // 2:
                     positions = rows.positions(done, n_steps, n_rows)
-                    marks = _flags(positions, starts) if flags else {}
+                    marks = _flags(positions, starts) if flags else (None, None)
                     window.forward(
                         inputs.ids[positions],
                         state,
                         targets=None if targets is None else targets[positions],
                         n_threads=n_threads,
-                        **marks,
+                        resets=marks[0],
+                        active=marks[1],
                     )
                     yield Step(window, positions)
                     done += len(positions)
@@ -145,9 +148,10 @@ class Engine:
         return result
 
 
-def _flags(positions: np.ndarray, starts: np.ndarray) -> dict[str, np.ndarray]:
+def _flags(positions: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return where documents begin, and where rows have not ended."""
     active = (positions >= 0).astype(np.uint8)
-    return {"active": active, "resets": starts[positions] & active}
+    return starts[positions] & active, active
 
 
 def _one_row(inputs: Corpus) -> Rows:
@@ -172,5 +176,5 @@ def _deal(inputs: Corpus) -> Rows:
 
 
 def power_of_two(limit: int) -> int:
-    """Return the largest power of two up to `limit`: few shapes fill the pool of windows."""
+    """Return the largest power of two up to `limit`: few shapes, often met again."""
     return 1 << (limit.bit_length() - 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Replacing a file as a whole: at any moment its name holds the old bytes or the new."""
+"""Replacing a file as a whole: its name holds the old bytes or the new, always."""
 
 import os
 import secrets

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A trained model as one safetensors file, and back, with everything checked.
 
-Tensors: the parameters under PyTorch's names; `rnn.graph_l{k}`, the equations of layer k
-as the JSON of its graph; `vocabulary`, the tokens as (4 bytes length, UTF-8) each; the
-curves of training. Metadata, each a string of JSON: `network` (sizes), `cell` and
+Tensors: the parameters under PyTorch's names; `rnn.graph_l{k}`, the equations of layer
+k as the JSON of its graph; `vocabulary`, each token as its length (4 bytes) and UTF-8;
+the curves of training. Metadata, each a string of JSON: `network` (sizes), `cell` and
 `tokenizer` (names, packages and versions that they came from), `parameters` of the
 estimator, `history`. A graph is run from the file, so no file needs a cell's package.
 """
@@ -145,7 +145,9 @@ def from_bytes(data: bytes) -> ModelRecord:
         history[name.partition(".")[2]] = _take_curve(tensors, name)
     tokens = _take_vocabulary(tensors, config.vocab_size)
     if tensors:
-        raise ModelFormatError(f"tensor {min(tensors)!r} belongs to no part of the model")
+        raise ModelFormatError(
+            f"tensor {min(tensors)!r} belongs to no part of the model"
+        )
     return ModelRecord(
         config=config,
         values=values,
@@ -249,11 +251,12 @@ def _take_curve(tensors: dict[str, np.ndarray], name: str) -> list[float]:
 def _take_vocabulary(
     tensors: dict[str, np.ndarray], vocab_size: int
 ) -> tuple[str, ...] | None:
-    """Remove the vocabulary, if there is one: as many different tokens as the network has."""
+    """Remove the vocabulary, if there is one: as many tokens as the network has."""
     if "vocabulary" not in tensors:
         return None
     content = _take(tensors, "vocabulary", "uint8").tobytes()
-    tokens, place = [], 0
+    tokens: list[str] = []
+    place = 0
     while place < len(content) and len(tokens) <= vocab_size:
         length = int.from_bytes(content[place : place + 4], "little")
         place += 4 + length

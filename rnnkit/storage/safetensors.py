@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The container of a model file: named arrays and strings, as strict safetensors.
 
-    8 bytes   length of the header, unsigned, little endian
-    header    JSON: {"__metadata__": {name: string}, tensor: {dtype, shape, data_offsets}}
-    data      the tensors, one after another, little endian
+    8 bytes  length of the header, unsigned, little endian
+    header   JSON: {"__metadata__": {name: string}, name: {dtype, shape, data_offsets}}
+    data     the tensors, one after another, little endian
 
 The format leaves freedom; this reader and this writer leave none. Keys are sorted, the
 header is padded with spaces to a multiple of 8, tensors lie in the order of (item size
@@ -28,7 +28,11 @@ MAX_HEADER = 1 << 20
 MAX_TENSORS = 4096
 MAX_RANK = 4
 MAX_DIMENSION = (1 << 31) - 1
-DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "U8": np.dtype("u1")}
+DTYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "F64": np.dtype("<f8"),
+    "U8": np.dtype("u1"),
+}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 TENSOR_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
 NO_CHECKSUM = "00000000"
@@ -62,7 +66,7 @@ def decode(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 
 def encode(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
-    """Return the one encoding of these tensors (float32, float64, uint8) and strings."""
+    """Return the one encoding of tensors (float32, float64, uint8) and strings."""
     arrays = {
         name: np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
         for name, array in tensors.items()
@@ -114,7 +118,9 @@ def canonical_json(value: Any) -> str:
 def check_version(metadata: Mapping[str, str]) -> None:
     """Refuse a file of something else, and one that a newer rnnkit has written."""
     if metadata.get("format") != "rnnkit":
-        raise ModelFormatError("a safetensors file, but not one that rnnkit has written")
+        raise ModelFormatError(
+            "a safetensors file, but not one that rnnkit has written"
+        )
     version = metadata.get("format_version", "")
     if not re.fullmatch(r"[1-9][0-9]{0,5}", version):
         raise ModelFormatError(f"format version {version[:80]!r} is no positive number")
@@ -162,7 +168,7 @@ Layout = dict[str, tuple[np.dtype, tuple[int, ...], int]]
 
 
 def _check_layout(header: dict[str, Any], n_bytes: int) -> Layout:
-    """Return name -> (dtype, shape, begin) in the order of the data, all of it proved."""
+    """Return name -> (dtype, shape, begin) in the order of the data, all proved."""
     if len(header) > MAX_TENSORS:
         raise ModelFormatError(f"{len(header)} tensors; at most {MAX_TENSORS} may be")
     entries = [(*_check_entry(name, entry), name) for name, entry in header.items()]
@@ -172,13 +178,14 @@ def _check_layout(header: dict[str, Any], n_bytes: int) -> Layout:
         if begin != expected:
             what = "overlaps the one before it" if begin < expected else "leaves a hole"
             raise ModelFormatError(
-                f"tensor {name!r} begins at byte {begin} instead of {expected}: it {what}"
+                f"tensor {name!r} begins at byte {begin}, not at {expected}: it {what}"
             )
         expected = end
         layout[name] = (dtype, shape, begin)
     if expected > n_bytes:
         raise ModelFormatError(
-            f"the tensors take {expected} bytes, the file holds {n_bytes}: it was cut off"
+            f"the tensors take {expected} bytes, the file holds {n_bytes}: "
+            "it was cut off"
         )
     if expected < n_bytes:
         raise ModelFormatError(f"{n_bytes - expected} bytes follow the last tensor")
@@ -197,7 +204,8 @@ def _check_entry(name: str, entry: Any) -> tuple[int, int, np.dtype, tuple[int, 
     dtype = DTYPES.get(kind) if isinstance(kind, str) else None
     if dtype is None:
         raise ModelFormatError(
-            f"tensor {name!r} has dtype {str(kind)[:20]!r}; allowed: {', '.join(DTYPES)}"
+            f"tensor {name!r} has dtype {str(kind)[:20]!r}; "
+            f"allowed: {', '.join(DTYPES)}"
         )
     if not _is_integers(shape, 1, MAX_DIMENSION) or not 1 <= len(shape) <= MAX_RANK:
         raise ModelFormatError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What training says while it runs: a line an epoch, and for long epochs some between."""
+"""What training says while it runs: a line an epoch, in long ones some between."""
 
 import time
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ class EpochResult:
 
     @property
     def watched_loss(self) -> float:
-        """The loss that schedules and early stopping look at: validation, if there is."""
+        """What schedules and early stopping look at: validation, if there is one."""
         return self.loss if self.validation is None else -self.validation.score
 
 
 class Progress:
-    """Prints to standard output as `verbose` asks: 0 nothing, 1 epochs, 2 more often."""
+    """Prints as `verbose` asks: 0 nothing, 1 epochs, 2 more often."""
 
     def __init__(self, verbose: int, max_iter: int) -> None:
         self._verbose = verbose

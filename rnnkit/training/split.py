@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Holding out a part of the documents, to see in training how well others are predicted."""
+"""Holding out documents, to see in training how well others are predicted."""
 
 import re
 from collections.abc import Sequence
@@ -51,8 +51,8 @@ def hold_out(
         out = rng.permutation(out)
     kept = np.flatnonzero(~out)
     return (
-        [documents[i] for i in kept],
-        [documents[i] for i in np.flatnonzero(out)],
+        [documents[int(i)] for i in kept],
+        [documents[int(i)] for i in np.flatnonzero(out)],
         kept,
     )
 
@@ -65,8 +65,8 @@ def _cut(
     boundary = round(ends[-1] * (1.0 - fraction))
     if not 0 < boundary < ends[-1]:
         raise InputError(
-            f"{len(documents)} documents of {ends[-1]} characters or ids in all are too "
-            "few to hold out a part; pass X_val, or set early_stopping=False"
+            f"{len(documents)} documents of {ends[-1]} characters or ids in all are "
+            "too few to hold out a part; pass X_val, or set early_stopping=False"
         )
     i = int(np.searchsorted(ends, boundary, side="left"))
     document = documents[i]
@@ -79,7 +79,7 @@ def _cut(
 
 
 def _line_end(text: str, place: int) -> int:
-    """Return a place before `place` behind a line's end, or else a space, if one is near."""
+    """Return a place up to `place` after a line's end, or a space, if one is near."""
     first = max(0, place - LINE_END_WITHIN)
     for pattern in (r"\n", r"\s"):
         ends = [match.end() for match in re.finditer(pattern, text[first:place])]

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnkit.core import Solver, State, Weights, Window
 from rnnkit.errors import InterruptedFitWarning, NonFiniteError, ParameterError
-from rnnkit.model import Network
+from rnnkit.model import Network, NetworkConfig
 from rnnkit.runtime.scoring import Evaluation
 from rnnkit.training.config import TrainingConfig
 from rnnkit.training.history import History, Totals
@@ -44,7 +44,9 @@ class Trainer:
         Steps made.
     """
 
-    def __init__(self, network: Network, weights: Weights, config: TrainingConfig) -> None:
+    def __init__(
+        self, network: Network, weights: Weights, config: TrainingConfig
+    ) -> None:
         self.network = network
         self.weights = weights
         self.config = config
@@ -61,7 +63,9 @@ class Trainer:
             decay=[parameter.decay for parameter in network.parameters],
             limits=[parameter.limits for parameter in network.parameters],
         )
-        self._kept = weights.copy()  # with early stopping the best, else the last epoch's
+        self._kept = (
+            weights.copy()
+        )  # with early stopping the best, else the last epoch's
         self._patience = Patience(config.n_iter_no_change, config.tol)
         self._schedule: Schedule | None = None  # of partial_fit
         self._window: Window | None = None
@@ -88,7 +92,7 @@ class Trainer:
             self._go_back()
 
     def partial_fit(self, windows: Windows) -> None:
-        """Train for one pass; schedule, solver and carried state go on from the last."""
+        """Train for one pass; solver, schedule and carried state go on."""
         if self._schedule is None:
             self._schedule = self._new_schedule()
         progress = Progress(self.config.verbose, 1)
@@ -98,8 +102,13 @@ class Trainer:
         except KeyboardInterrupt:
             self._warn_interrupted()
 
-    def go_on_with(self, config: TrainingConfig) -> None:
-        """Take other settings for the next pass; those of the solver cannot change."""
+    def go_on_with(self, network: NetworkConfig, config: TrainingConfig) -> None:
+        """Take the settings of the next pass; network and solver cannot change."""
+        if network != self.network.config:
+            raise ParameterError(
+                "the network cannot change between calls of partial_fit: sizes, cell, "
+                "dropout, tie_weights and dtype stay as they were at the first one"
+            )
         if config.solver_settings != self.config.solver_settings:
             raise ParameterError(
                 f"the solver cannot change between calls of partial_fit: it has "
@@ -157,7 +166,7 @@ class Trainer:
     def _step(
         self, window: Window, batch: Batch, state: State, schedule: Schedule
     ) -> tuple[float, float]:
-        """Forward, backward, update; return the window's loss and its sum of weights."""
+        """Forward, backward, update; return the window's loss and sum of weights."""
         config = self.config
         loss, weight = window.forward(
             batch.ids,
@@ -181,7 +190,7 @@ class Trainer:
         return loss, weight
 
     def _keep(self, result: EpochResult) -> bool:
-        """Keep the weights when they are the best (or the last); say whether to stop."""
+        """Keep the weights when they are the best, or the last; say when to stop."""
         if not self.config.early_stopping:
             self._kept = self.weights.copy()
             return False
@@ -215,7 +224,7 @@ class Trainer:
         return self._window
 
     def _first_state(self, windows: Windows) -> State:
-        """Return the initial state; a carried text goes on where the last pass ended."""
+        """Return the initial state; a carried text goes on where it ended."""
         state = State(self.weights, self.network.programs(), windows.n_streams)
         if self._last_state is None or not windows.carry_state:
             return state
@@ -230,9 +239,9 @@ class Trainer:
         config = self.config
         return NonFiniteError(
             f"training failed in {where} (step {self.n_updates + 1}): {error}. Try a "
-            f"smaller learning_rate_init (now {config.learning_rate_init:g}), a smaller "
-            f"max_grad_norm (now {config.max_grad_norm:g}) or dtype='float64'. The "
-            "estimator keeps its last good weights"
+            f"smaller learning_rate_init (now {config.learning_rate_init:g}), a "
+            f"smaller max_grad_norm (now {config.max_grad_norm:g}) or dtype='float64'. "
+            "The estimator keeps its last good weights"
         )
 
     def _warn_interrupted(self) -> None:
@@ -240,8 +249,8 @@ class Trainer:
         if self.config.early_stopping and n_iter:
             kept = "best epoch"
         warnings.warn(
-            f"fit was interrupted after {n_iter} whole epochs and {self.n_updates} steps; "
-            f"the estimator is fitted with the weights of its {kept}",
+            f"fit was interrupted after {n_iter} whole epochs and {self.n_updates} "
+            f"steps; the estimator is fitted with the weights of its {kept}",
             InterruptedFitWarning,
             stacklevel=4,
         )

@@ -9,6 +9,7 @@ length to within one, so that no window is too short to be worth a full update.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -70,7 +71,7 @@ class Windows:
         weights = self._weights(targets, order)
         begins, ends = self._bounds()
         cuts = np.arange(self.n_windows + 1) * self.n_steps // self.n_windows
-        for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+        for first, last in pairwise(cuts):
             places = begins + np.arange(first, last)[:, None]
             yield Batch(
                 ids=tokens[places],
