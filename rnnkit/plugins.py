@@ -60,7 +60,11 @@ KNOWN_PACKAGES = {
         "mogrifier": "rnnkit-deep-cells",
         "slstm": "rnnkit-xlstm",
     },
-    "tokenizer": {},
+    "tokenizer": {
+        "bpe": "rnnkit-subword",
+        "unigram": "rnnkit-subword",
+        "jieba": "rnnkit-jieba",
+    },
 }
 
 METHODS = {
