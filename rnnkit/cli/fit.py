@@ -69,12 +69,14 @@ def run(arguments: argparse.Namespace) -> None:
         if p.name in arguments
     }
     chosen = {"verbose": 1, **chosen}
-    if arguments.cell_param:
-        cell = plugins.make_cell(chosen.get("cell", "lstm"))
-        chosen["cell"] = cell.set_params(**dict(arguments.cell_param))
-    if arguments.tokenizer_param:
-        tokenizer = plugins.make_tokenizer(chosen.get("tokenizer", "word"))
-        chosen["tokenizer"] = tokenizer.set_params(**dict(arguments.tokenizer_param))
+    defaults = {p.name: p.default for p in offered_parameters()}
+    for part, make, params in (
+        ("cell", plugins.make_cell, arguments.cell_param),
+        ("tokenizer", plugins.make_tokenizer, arguments.tokenizer_param),
+    ):
+        if params:
+            made = make(chosen.get(part, defaults[part]))
+            chosen[part] = with_params(made, dict(params))
     if "tokenizer" in chosen and chosen["tokenizer"] is None:
         raise ParameterError(
             "--tokenizer none: sequences of ids are read in Python alone"
@@ -85,6 +87,14 @@ def run(arguments: argparse.Namespace) -> None:
     with contextlib.redirect_stdout(sys.stderr):
         model.fit(paths_of(arguments.files), X_val=validation)
     model.save(arguments.output)
+
+
+def with_params(part: Any, params: dict[str, Any]) -> Any:
+    """A cell or a tokenizer with its parameters set."""
+    try:
+        return part.set_params(**params)
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
 
 
 def check_writable(path: str) -> None:

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.cli.options import add_json, paths_of, print_json, print_table
-from rnnkit.errors import InputError
+from rnnkit.errors import InputError, ModelFormatError
 
 if TYPE_CHECKING:
     from rnnkit.runtime import Evaluation, LanguageModel
@@ -59,7 +59,10 @@ def load(arguments: argparse.Namespace) -> "LanguageModel":
     """The model that a command asks for."""
     from rnnkit import runtime
 
-    model = runtime.load(arguments.model)
+    try:
+        model = runtime.load(arguments.model)
+    except ModelFormatError as error:
+        raise ModelFormatError(f"{arguments.model}: {error}") from None
     n_threads = getattr(arguments, "n_threads", None)
     return model.with_options(input="filename", n_threads=n_threads)
 
