@@ -187,6 +187,16 @@ def test_bytes_are_their_own_ids() -> None:
     assert id_offsets.tolist() == offsets.tolist()
 
 
+def test_bytes_have_no_case() -> None:
+    data, offsets = b"A\xff\xc3", np.array([0, 3])
+    counter = _text.Counter(
+        "byte", lowercase=True
+    )  # as UTF-8 they would be read beyond
+    counter.add(data, offsets)
+    assert [counter.get()[0]] == [data]
+    assert _text.split("byte", True, data)[0] == data
+
+
 def test_many_tokens_keep_their_ids() -> None:
     words = [f"w{i}" for i in range(200_000)]  # the table grows a dozen times
     counter = _text.Counter("whitespace")
@@ -260,6 +270,10 @@ def test_composed_and_decomposed_characters_are_different_tokens() -> None:
         ("\u4e2d \u6587 \uff0c abc \u3002", "\u4e2d\u6587\uff0cabc\u3002"),
         ("a - b / c \u2014 d", "a - b / c \u2014 d"),
         ("wait . . . what ?", "wait... what?"),
+        ("a - - b = = = the the 1 1", "a -- b === the the 1 1"),
+        ("\u4e2d \u2014 \u2014 \u6587", "\u4e2d\u2014\u2014\u6587"),
+        ("\u4e2d \u2019 \u2018 \u6587 , a", "\u4e2d\u2019\u2018\u6587, a"),
+        ("<unk> <unk> ' '", "<unk> <unk> ''"),
         ("\xab ja \xbb \u201c oui \u201d", "\xabja\xbb \u201coui\u201d"),
         ("one <eos> , two", "one\n, two"),
         ('say " a <eos> b " c', 'say "a\nb "c'),

@@ -26,6 +26,8 @@ WORD = re.compile("U{5}|[LDM](?:[LDM]|J(?=[LD])|(?<=D)K(?=D))*|[^S]M*")
 def kind(char: str) -> str:
     """A letter for what a character is: space, joiner, alone, mark, digit, letter."""
     category = unicodedata.category(char)
+    if category in ("Cn", "Co"):  # most code points: unassigned, or for private use
+        return "O"
     if char.isspace():
         return "S"
     if char in JOIN_WORDS:
@@ -51,6 +53,8 @@ def words(text: str) -> list[str]:
 
 def lower(token: str) -> str:
     """Each character's lower case by itself; the one that has two loses its dot."""
+    if token == token.lower():
+        return token
     return "".join(char.lower()[0] for char in token)
 
 

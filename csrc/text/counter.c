@@ -23,7 +23,7 @@ enum rk_status rk_counter_create(struct rk_counter **counter, enum rk_rule rule,
     if (!made)
         return RK_NOMEM;
     made->rule = rule;
-    made->lowercase = lowercase;
+    made->lowercase = lowercase && rule != RK_BYTE;
     return RK_OK;
 }
 

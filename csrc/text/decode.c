@@ -3,11 +3,13 @@
  * Ids to text that reads like text. The end token becomes a line break.
  *
  * whitespace  a blank between two tokens.
- * word        a blank between two tokens, but none behind an opening sign and none before a
- *             closing one (spacing in unicode.h); straight quotes open and close in turn,
- * up to the end token. What the rule `word` cut stays cut: the text of ids has these ids
- * again. char        nothing between; an unknown character is U+FFFD. byte        nothing
- * between; what is no UTF-8 is U+FFFD, as Python's errors="replace".
+ * word        a blank between two tokens, but none behind an opening sign, none before a
+ *             closing one (spacing in unicode.h), and none between a sign and its like.
+ *             Straight quotes open and close in turn, up to the end token. A sign that is
+ *             not ASCII, next to East Asian text, is part of it. What the rule `word` cut
+ *             stays cut: the text of ids has these ids again.
+ * char        nothing between; an unknown character is U+FFFD.
+ * byte        nothing between; what is no UTF-8 is U+FFFD, as Python replaces errors.
  */
 #include "text/tokenizer.h"
 
@@ -81,14 +83,16 @@ static enum rk_spacing resolve_quote(struct line *line, uint8_t quote)
     return *is_open ? RK_OPENING : RK_CLOSING;
 }
 
-/* Whether a blank stands before the token, which then joins the line. */
-static bool takes_blank(struct line *line, struct rk_span token)
+/* Whether a blank stands before the token, which then joins the line; `repeats` says that
+ * it is the same as the one before it. */
+static bool takes_blank(struct line *line, struct rk_span token, bool repeats)
 {
     uint32_t c;
     rk_utf8_decode(token.bytes, &c);
     const struct rk_character *first = rk_character_get(c);
     enum rk_spacing before = line->before, here = (enum rk_spacing)first->spacing;
     bool is_empty = line->is_empty;
+    bool is_sign = first->kind != RK_LETTER && first->kind != RK_DIGIT;
     if (here == RK_QUOTE)
         here = resolve_quote(line, token.bytes[0]);
     line->before = here;
@@ -97,6 +101,10 @@ static bool takes_blank(struct line *line, struct rk_span token)
         return false;
     if (first->kind == RK_MARK) /* it would go with the token before it */
         return true;
+    if (before == RK_TIGHT && is_sign && c >= RK_N_ASCII) /* a dash in Chinese text, say */
+        line->before = RK_TIGHT;
+    if (repeats && is_sign)
+        return false;
     return before != RK_OPENING && here != RK_CLOSING && before != RK_TIGHT &&
            here != RK_TIGHT;
 }
@@ -112,7 +120,9 @@ static void decode_words(const struct rk_tokenizer *t, const int32_t *ids, size_
             continue;
         }
         struct rk_span token = rk_strings_get(&t->vocabulary, (size_t)ids[i]);
-        bool blank = t->rule == RK_WORD ? takes_blank(&line, token) : !line.is_empty;
+        bool repeats = i > 0 && ids[i] == ids[i - 1] && ids[i] != t->unk_id;
+        bool blank =
+            t->rule == RK_WORD ? takes_blank(&line, token, repeats) : !line.is_empty;
         line.is_empty = false;
         if (blank)
             put(sink, BLANK);

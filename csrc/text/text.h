@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 
+/* Bytes have no case: there `lowercase` means nothing. */
 enum rk_rule { RK_WHITESPACE, RK_WORD, RK_CHAR, RK_BYTE };
 
 /* Texts end to end: text i is bytes[offsets[i]] up to bytes[offsets[i + 1]]. There are n +

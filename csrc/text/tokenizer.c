@@ -61,7 +61,7 @@ enum rk_status rk_tokenizer_create(struct rk_tokenizer **tokenizer, enum rk_rule
     if (!made)
         return rk_fail(error, RK_NOMEM, "no memory for a tokenizer");
     made->rule = rule;
-    made->lowercase = lowercase;
+    made->lowercase = lowercase && rule != RK_BYTE;
     status = fill(&made->vocabulary, vocabulary, error);
     if (status == RK_OK)
         status = find_special_ids(made, error);

@@ -130,9 +130,9 @@ cdef class Counter:
     def get(self):
         """The tokens (bytes, offsets); for each its occurrences and documents, (V, 2)."""
         cdef size_t n = rk_counter_n_tokens(self.handle)
-        cdef uint8_t[::1] data = bytearray(max(1, rk_counter_n_bytes(self.handle)))
+        cdef uint8_t[::1] data = bytearray(rk_counter_n_bytes(self.handle) or 1)
         cdef int64_t[::1] offsets = np.empty(n + 1, np.int64)
-        cdef int64_t[:, ::1] counts = np.empty((max(1, n), 2), np.int64)
+        cdef int64_t[:, ::1] counts = np.empty((n or 1, 2), np.int64)
         rk_counter_get(self.handle, &data[0], &offsets[0], <rk_count *>&counts[0, 0])
         return bytes(data[:offsets[n]]), np.asarray(offsets), np.asarray(counts)[:n]
 
@@ -174,7 +174,7 @@ cdef class Tokenizer:
         cdef rk_error error
         cdef rk_status status
         cdef rk_texts texts = texts_of(data, offsets)
-        cdef int32_t[::1] ids = np.empty(max(1, len(data)), np.int32)
+        cdef int32_t[::1] ids = np.empty(len(data) or 1, np.int32)
         cdef int64_t[::1] id_offsets = np.empty(offsets.shape[0], np.int64)
         with nogil:
             status = rk_tokenizer_encode(self.handle, &texts, &ids[0], &id_offsets[0],
@@ -185,7 +185,7 @@ cdef class Tokenizer:
     def decode(self, const int32_t[::1] ids not None):
         """The text of the ids, as str."""
         cdef size_t n_bytes = self._decode(ids, NULL, 0)
-        text = bytearray(max(1, n_bytes))
+        text = bytearray(n_bytes or 1)
         cdef uint8_t[::1] room = text
         self._decode(ids, &room[0], n_bytes)
         return text[:n_bytes].decode("utf-8")
@@ -211,7 +211,7 @@ def split(str rule not None, bint lowercase, bytes text not None):
     cdef size_t n_tokens = 0, n_bytes = len(text)
     cdef const uint8_t *first = text
     cdef rk_rule number = <rk_rule>rule_of(rule)
-    cdef uint8_t[::1] tokens = bytearray(max(1, 2 * n_bytes))
+    cdef uint8_t[::1] tokens = bytearray(2 * n_bytes or 1)
     cdef int64_t[::1] offsets = np.empty(n_bytes + 1, np.int64)
     with nogil:
         status = rk_text_split(number, lowercase, first, n_bytes, &tokens[0], &offsets[0],
