@@ -43,7 +43,7 @@ def load_python_topics(held_out: int = 8) -> tuple[list[str], list[str]]:
 
 
 def _new_paragraphs(topic: str, seen: set[str]) -> list[str]:
-    """Paragraphs of a topic that are not in `seen`, without titles' rules; adds them."""
+    """Paragraphs of a topic that are not in `seen`, which gets them."""
     found = []
     for paragraph in topic.split("\n\n"):
         lines = [line for line in paragraph.splitlines() if not RULE.fullmatch(line)]

@@ -22,5 +22,5 @@ check ruff format --quiet --check .
 check mypy --no-error-summary
 check cython-lint rnnkit/core
 check clang-format --dry-run --Werror $(find csrc -name '*.[ch]')
-check codespell csrc rnnkit tests docs tools plugins *.md
+check codespell csrc rnnkit tests benchmarks docs tools plugins *.md
 exit $status

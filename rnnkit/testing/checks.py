@@ -68,7 +68,7 @@ def _states(graph: Graph, parameters: list[Array], rng: np.random.Generator) -> 
     return [np.array(state) for state in states]
 
 
-def _flags() -> dict[str, Array]:
+def _flags() -> dict[str, Any]:
     """Resets in mid-window, and rows that end early."""
     resets = np.zeros((N_STEPS, N_ROWS), np.uint8)
     active = np.ones((N_STEPS, N_ROWS), np.uint8)
