@@ -52,6 +52,8 @@ KNOWN_PACKAGES = {
     "cell": {
         "peephole": "rnnkit-lstm-variants",
         "cifg": "rnnkit-lstm-variants",
+        "capped_lstm": "rnnkit-lstm-variants",
+        "multiplicative_lstm": "rnnkit-lstm-variants",
         "mingru": "rnnkit-minimal-cells",
         "minlstm": "rnnkit-minimal-cells",
         "indrnn": "rnnkit-minimal-cells",

@@ -2,8 +2,14 @@
 # ruff: noqa: RUF001
 """Chinese words: the contract of tokenizers, and what jieba makes of texts."""
 
+import importlib.util
+
+import pytest
 from rnnkit_jieba import JiebaTokenizer
 from tokenizer_tests import TokenizerTests
+
+if importlib.util.find_spec("jieba") is None:
+    pytest.skip("jieba is not installed", allow_module_level=True)
 
 TEXTS = (
     "我来到北京清华大学。",

@@ -9,11 +9,19 @@ class Peephole(Cell):
 
     The input and the forget gate see the memory before the step, the output gate the
     memory after it, each unit its own memory alone.
+
+    Parameters
+    ----------
+    forget_bias : float, default=1.0
+        First value of the forget gate's bias.
     """
 
     states = ("h", "c")
     gates = "ifgo"
-    initialisers = {"bias_ih.f": 1.0}
+    initialisers = {"bias_ih.f": "forget_bias"}
+
+    def __init__(self, forget_bias=1.0):
+        self.forget_bias = forget_bias
 
     def step(self, x, h, c):
         i, f, g, o = self.linear("ifgo", x, h)

@@ -9,6 +9,9 @@ from tokenizer_tests import TokenizerTests
 
 from rnnkit.errors import InputError
 
+pytest.importorskip("tokenizers")
+pytest.importorskip("sentencepiece")
+
 TEXTS = (
     "low lower lowest, newer wider",
     "the lowest of the new  and\tthe widest\nof the low",
