@@ -6,6 +6,21 @@ The public names stand here and are imported when they are first asked for, so t
 """
 
 import importlib
+from typing import TYPE_CHECKING, Any
+
+if (
+    TYPE_CHECKING
+):  # what checkers and editors read; show_versions stands above this file
+    from rnnkit.cells import Cell
+    from rnnkit.estimators import RNNLanguageModel, load
+    from rnnkit.plugins import register_cell, register_tokenizer
+    from rnnkit.tokenizers import (
+        ByteTokenizer,
+        CharTokenizer,
+        Tokenizer,
+        WhitespaceTokenizer,
+        WordTokenizer,
+    )
 
 __version__ = "0.1.0"
 
@@ -23,14 +38,27 @@ _HOMES = {
     "show_versions": "rnnkit.cli",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = [
+    "ByteTokenizer",
+    "Cell",
+    "CharTokenizer",
+    "RNNLanguageModel",
+    "Tokenizer",
+    "WhitespaceTokenizer",
+    "WordTokenizer",
+    "__version__",
+    "load",
+    "register_cell",
+    "register_tokenizer",
+    "show_versions",
+]
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     """Import a public name where it lives (PEP 562), and keep it."""
     if name not in _HOMES:
         raise AttributeError(f"module 'rnnkit' has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(_HOMES[name]), name)
+    value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 
