@@ -215,19 +215,19 @@ def test_partial_fit_carries_the_state_to_the_next_text() -> None:
         carry_state=True, bptt=65, vocabulary=sorted(set(" ".join(TEXTS).split()))
     )
     seen: list[np.ndarray] = []
-    original = Trainer._first_state
+    original = Trainer._carried_state
 
     def spy(self: Trainer, windows: Any) -> Any:
         state = original(self, windows)
         seen.append(state.get(0, 0)[0])
         return state
 
-    Trainer._first_state = spy  # type: ignore[method-assign]
+    Trainer._carried_state = spy  # type: ignore[method-assign]
     try:
         for part in parts:
             lm.partial_fit(part)
     finally:
-        Trainer._first_state = original  # type: ignore[method-assign]
+        Trainer._carried_state = original  # type: ignore[method-assign]
     assert not seen[0].any()
     assert seen[1].any()
 

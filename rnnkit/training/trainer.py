@@ -70,7 +70,7 @@ class Trainer:
         self._schedule: Schedule | None = None  # of partial_fit
         self._window: Window | None = None
         self._window_shape: tuple[int, int, bool] | None = None
-        self._last_state: State | None = None
+        self._last_state: State | None = None  # of partial_fit
 
     def fit(self, windows: Windows, validate: Validate | None = None) -> None:
         """Train for at most `max_iter` epochs.
@@ -83,7 +83,8 @@ class Trainer:
         progress = Progress(config.verbose, config.max_iter)
         try:
             for _ in range(config.max_iter):
-                result = self._pass(windows, schedule, progress, validate)
+                state = self._initial_state(windows)
+                result = self._pass(windows, state, schedule, progress, validate)
                 if self._keep(result):
                     break
         except KeyboardInterrupt:
@@ -97,7 +98,9 @@ class Trainer:
             self._schedule = self._new_schedule()
         progress = Progress(self.config.verbose, 1)
         try:
-            self._pass(windows, self._schedule, progress)
+            state = self._carried_state(windows)
+            self._pass(windows, state, self._schedule, progress)
+            self._last_state = state
             self._kept = self.weights.copy()
         except KeyboardInterrupt:
             self._warn_interrupted()
@@ -133,14 +136,14 @@ class Trainer:
     def _pass(
         self,
         windows: Windows,
+        state: State,
         schedule: Schedule,
         progress: Progress,
         validate: Validate | None = None,
     ) -> EpochResult:
         """Train on every window once, then validate; add the result to the history."""
         begin, epoch = time.monotonic(), self.history.n_iter + 1
-        totals, state = Totals(), self._first_state(windows)
-        window = self._window_for(windows)
+        totals, window = Totals(), self._window_for(windows)
         for i, batch in enumerate(windows.epoch(self._order(windows))):
             try:
                 loss, weight = self._step(window, batch, state, schedule)
@@ -149,7 +152,6 @@ class Trainer:
                 raise self._explained(error, where) from None
             totals.add(loss, weight, batch, window.hits)
             progress.window(epoch, (i + 1) / windows.n_windows, totals.loss)
-        self._last_state = state if windows.carry_state else None
         result = EpochResult(
             epoch=epoch,
             loss=totals.loss,
@@ -223,9 +225,12 @@ class Trainer:
             self._window_shape = shape
         return self._window
 
-    def _first_state(self, windows: Windows) -> State:
-        """Return the initial state; a carried text goes on where it ended."""
-        state = State(self.weights, self.network.programs(), windows.n_streams)
+    def _initial_state(self, windows: Windows) -> State:
+        return State(self.weights, self.network.programs(), windows.n_streams)
+
+    def _carried_state(self, windows: Windows) -> State:
+        """Return the initial state, but of a running text that of the last pass's end."""
+        state = self._initial_state(windows)
         if self._last_state is None or not windows.carry_state:
             return state
         for layer, program in enumerate(self.network.programs()):
