@@ -22,8 +22,8 @@ RK_INLINE void RK_T(product_step)(v_real *acc, const char *a, const char *b,
         }
     } else {
         RK_EACH(i, panels * RK_VP) {
-            const char *bp = b + (size_t)(i / RK_VP) * b_stride + i % RK_VP * RK_VBYTES;
-            held[i] = v_pin(v_load(bp));
+            const char *panel = b + (size_t)(i / RK_VP) * b_stride;
+            held[i] = v_pin(v_load(panel + i % RK_VP * RK_VBYTES));
         }
         RK_EACH(r, rows) {
             v_real av = v_splat(*(const RK_REAL *)(a + r * RK_PANEL));
@@ -34,32 +34,37 @@ RK_INLINE void RK_T(product_step)(v_real *acc, const char *a, const char *b,
     }
 }
 
-RK_INLINE void RK_T(product_loop)(const struct rk_product_tile *t, int rows, int panels)
+/* The tile comes as a copy: what is stored into c cannot change it. */
+RK_INLINE void RK_T(product_loop)(const struct rk_product_tile t, int rows, int panels)
 {
     v_real acc[RK_MOST_TILE_ROWS * RK_MOST_TILE_PANELS * RK_VP];
-    RK_EACH(r, rows)
+    RK_EACH(r, rows) {
+        const char *c = t.c[r] + t.c_offset;
         RK_EACH(i, panels * RK_VP) {
             size_t panel = (size_t)(i / RK_VP);
             int at = i % RK_VP * RK_VBYTES;
+            v_real from_c = t.from_zero ? v_splat(0) : v_load(c + panel * t.c_stride + at);
             acc[r * panels * RK_VP + i] =
-                t->start       ? v_load(t->start + panel * RK_PANEL + at)
-                : t->from_zero ? v_splat(0)
-                               : v_load(t->c[r] + t->c_offset + panel * t->c_stride + at);
+                t.start ? v_load(t.start + panel * RK_PANEL + at) : from_c;
         }
-    const char *a = t->a, *b = t->b;
-    size_t k = t->k;
+    }
+    const char *a = t.a, *b = t.b, *fetch = t.fetch;
+    size_t k = t.k;
     while (k > 0) {
         size_t count = k < RK_LANES ? k : RK_LANES;
+        for (size_t i = 0; fetch && i < count; i++, fetch += RK_PANEL)
+            __builtin_prefetch(fetch, 0, 2); /* into L2 */
         for (size_t i = 0; i < count; i++, b += RK_PANEL)
-            RK_T(product_step)(acc, a + i * sizeof(RK_REAL), b, t->b_stride, rows, panels);
-        a += t->a_stride;
+            RK_T(product_step)(acc, a + i * sizeof(RK_REAL), b, t.b_stride, rows, panels);
+        a += t.a_stride;
         k -= count;
     }
-    RK_EACH(r, rows)
+    RK_EACH(r, rows) {
+        char *c = t.c[r] + t.c_offset;
         RK_EACH(i, panels * RK_VP)
-            v_store(t->c[r] + t->c_offset + (size_t)(i / RK_VP) * t->c_stride +
-                        i % RK_VP * RK_VBYTES,
+            v_store(c + (size_t)(i / RK_VP) * t.c_stride + i % RK_VP * RK_VBYTES,
                     acc[r * panels * RK_VP + i]);
+    }
 }
 
 /* One row: columns x panels products. */
@@ -78,36 +83,36 @@ RK_INLINE void RK_T(outer_step)(v_real *acc, const char *delta, size_t delta_str
     }
 }
 
-RK_INLINE void RK_T(outer_loop)(const struct rk_outer_tile *t, int columns, int panels)
+RK_INLINE void RK_T(outer_loop)(const struct rk_outer_tile t, int columns, int panels)
 {
     v_real acc[RK_MOST_TILE_COLUMNS * RK_MOST_TILE_PANELS * RK_VP];
     RK_EACH(k, columns)
-        RK_EACH(i, panels * RK_VP)
-            acc[k * panels * RK_VP + i] =
-                v_load(t->dw + (size_t)(i / RK_VP) * t->dw_stride + k * RK_PANEL +
-                       i % RK_VP * RK_VBYTES);
-    const char *delta = t->delta, *a = t->a;
-    size_t left = t->rows, run = t->first;
+        RK_EACH(i, panels * RK_VP) {
+            const char *dw = t.dw + (size_t)(i / RK_VP) * t.dw_stride + k * RK_PANEL;
+            acc[k * panels * RK_VP + i] = v_load(dw + i % RK_VP * RK_VBYTES);
+        }
+    const char *delta = t.delta, *a = t.a;
+    size_t left = t.rows, run = t.first;
     while (left > 0) {
         size_t count = left < run ? left : run;
-        for (size_t i = 0; i < count; i++, delta += t->delta_row, a += t->a_row)
-            RK_T(outer_step)(acc, delta, t->delta_stride, a, columns, panels);
-        delta += t->delta_gap;
-        a += t->a_gap;
+        for (size_t i = 0; i < count; i++, delta += t.delta_row, a += t.a_row)
+            RK_T(outer_step)(acc, delta, t.delta_stride, a, columns, panels);
+        delta += t.delta_gap;
+        a += t.a_gap;
         left -= count;
-        run = t->run;
+        run = t.run;
     }
     RK_EACH(k, columns)
-        RK_EACH(i, panels * RK_VP)
-            v_store(t->dw + (size_t)(i / RK_VP) * t->dw_stride + k * RK_PANEL +
-                        i % RK_VP * RK_VBYTES,
-                    acc[k * panels * RK_VP + i]);
+        RK_EACH(i, panels * RK_VP) {
+            char *dw = t.dw + (size_t)(i / RK_VP) * t.dw_stride + k * RK_PANEL;
+            v_store(dw + i % RK_VP * RK_VBYTES, acc[k * panels * RK_VP + i]);
+        }
 }
 
 #define X(rows, panels)                                                                    \
     static void RK_T(product_##rows##x##panels)(const struct rk_product_tile *tile)        \
     {                                                                                      \
-        RK_T(product_loop)(tile, rows, panels);                                            \
+        RK_T(product_loop)(*tile, rows, panels);                                           \
     }
 RK_PRODUCT_TILES(X)
 #undef X
@@ -115,7 +120,7 @@ RK_PRODUCT_TILES(X)
 #define X(columns, panels)                                                                 \
     static void RK_T(outer_##columns##x##panels)(const struct rk_outer_tile *tile)         \
     {                                                                                      \
-        RK_T(outer_loop)(tile, columns, panels);                                           \
+        RK_T(outer_loop)(*tile, columns, panels);                                          \
     }
 RK_OUTER_TILES(X)
 #undef X

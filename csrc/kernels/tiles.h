@@ -20,6 +20,7 @@ struct rk_product_tile {
     size_t a_stride; /* from panel to panel                                               */
     const char *b; /* [k][64 bytes]                                                       */
     size_t b_stride; /* from panel to panel                                               */
+    const char *fetch; /* lines to be fetched meanwhile, one for each k; or NULL */
     size_t k;
 };
 typedef void (*rk_product_fn)(const struct rk_product_tile *tile);

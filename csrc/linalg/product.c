@@ -11,10 +11,11 @@
 #include "linalg/linalg.h"
 
 enum {
-    PART_PANELS = 16, /* panels of the operand in one part of K, at most                 */
-    BLOCK_ROWS = 112, /* rows of a block, at most                                        */
-    SHORT_STEP = 8,   /* steps of fewer rows make tiles that are too small: then         */
-    GATHERED_ROWS = 28, /* the rows of several steps are gathered, so many in a block */
+    PART_PANELS = 16,     /* panels of the operand in one part of K, at most            */
+    BLOCK_ROWS = 112,     /* rows of a block, at most                                   */
+    SHORT_STEP = 8,       /* steps of fewer rows make tiles that are too small: then    */
+    GATHERED_ROWS = 28,   /* the rows of several steps are gathered, so many in a block */
+    FAR_WEIGHT = 1 << 20, /* bytes of a weight that L2 may not keep                     */
 };
 
 /* Rows [row, row + n_rows) of the list as tiles of rows that follow each other in memory:
@@ -96,6 +97,7 @@ static void block_run(const struct block *block, const struct rk_kernels *kernel
 {
     const rk_product_fn(*functions)[RK_MOST_TILE_PANELS + 1] = kernels->product->tile;
     const char *start = tile.start, *b = tile.b;
+    const bool far = (panel1 - panel0) * tile.b_stride > FAR_WEIGHT;
     size_t group = (size_t)kernels->product_panels;
     for (size_t panel = panel0; panel < panel1; panel += group) {
         while (group > panel1 - panel || !functions[block->most_rows][group])
@@ -106,6 +108,10 @@ static void block_run(const struct block *block, const struct rk_kernels *kernel
         for (size_t t = 0; t < block->n_tiles; t++) {
             tile.c = block->c + block->first[t];
             tile.a = block->a[t];
+            /* A group's last tiles have the next group's panels fetched, one each. */
+            size_t left = block->n_tiles - t, next = panel + 2 * group - left;
+            bool fetches = far && left <= group && next < panel1;
+            tile.fetch = fetches ? b + next * tile.b_stride : NULL;
             functions[block->first[t + 1] - block->first[t]][group](&tile);
         }
     }

@@ -114,6 +114,8 @@ static void products_equal_one_chain_an_element(void)
             product_check(n_steps, batch, 0, rows, n, ks[i], 1 + (i + b / 2) % 2, how);
             product_check(n_steps, batch, rows / 5, rows - rows / 7, n, ks[i], 1, how);
         }
+    /* A weight larger than L2 may keep. */
+    product_check(2, 20, 0, 40, 470, (size_t[]){603}, 1, FROM_ZERO);
     /* Each number of rows of a tile, with each number of panels. */
     for (size_t rows = 1; rows <= 16; rows++)
         for (size_t panels = 1; panels <= 11; panels++)
