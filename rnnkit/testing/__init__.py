@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""For authors of cells: `check_cell`; and the oracles that it and the tests use.
+"""For authors of cells: what a cell must pass, and oracles.
 
-A slow interpreter of graphs in NumPy, and gradients from values alone.
+`CellTests` and `check_cell` for cells; a slow interpreter of graphs in NumPy; gradients
+from values alone.
 """
 
-from rnnkit.testing.checks import check_cell
+from rnnkit.testing.cells import CellTests, check_cell
 from rnnkit.testing.gradients import (
     central_difference,
     complex_step_gradient,
@@ -13,6 +14,7 @@ from rnnkit.testing.gradients import (
 from rnnkit.testing.network import ReferenceNetwork
 
 __all__ = [
+    "CellTests",
     "ReferenceNetwork",
     "central_difference",
     "check_cell",
