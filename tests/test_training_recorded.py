@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Two epochs of the estimator against the curves of the same recipe in PyTorch.
 
-tests/long/test_training_torch.py made the figures, and compares again with what is there.
+tests/long/test_training_torch.py made the figures.
 """
 
 from typing import Any

@@ -9,17 +9,11 @@ from functools import partial
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
-from sklearn.exceptions import NotFittedError
+from sklearn.base import BaseEstimator
 
 from rnnkit.errors import ParameterError
 from rnnkit.estimators.checks import (
     check_nested,
-    check_parameter,
     check_parameters,
     check_sample_weight,
     check_values,
@@ -30,13 +24,13 @@ from rnnkit.estimators.components import (
     make_encoder,
     storable_parameters,
 )
+from rnnkit.estimators.prediction import PredictionMixin
 from rnnkit.model import Network, NetworkConfig
 from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.files import save
 from rnnkit.runtime.model import Facts, LanguageModel, resolve_threads
 from rnnkit.runtime.sampling import seed_from
-from rnnkit.runtime.scoring import Evaluation, evaluate
-from rnnkit.runtime.stream import Stream
+from rnnkit.runtime.scoring import evaluate
 from rnnkit.runtime.sweep import Engine
 from rnnkit.training.config import TrainingConfig
 from rnnkit.training.history import History
@@ -46,12 +40,9 @@ from rnnkit.training.trainer import Trainer, Validate
 from rnnkit.training.windows import Windows
 
 INITIAL_VALUES, HELD_OUT = 0, 1  # what a seed's streams of random numbers are for
-READING = ("carry_state", "input", "documents", "n_threads")
 
 
-class RNNLanguageModel(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
+class RNNLanguageModel(PredictionMixin, BaseEstimator):
     """A recurrent language model: learns from texts to predict the next token.
 
     Parameters
@@ -289,6 +280,7 @@ class RNNLanguageModel(
             encoder.learn(documents)
         trainer = self._new_trainer(encoder, seed, goes_on)
         windows = self._windows(encoder, documents, weight)
+        del documents  # from here on the ids are enough
         validate = None
         if held_out is not None:
             validate = self._validation(trainer, encoder, held_out)
@@ -301,7 +293,8 @@ class RNNLanguageModel(
 
         The first call fixes the vocabulary: that of `vocabulary`, or of its documents.
         Later ones go on with solver, order and (`carry_state`) the state where the text
-        stopped. After a load, a copy or `set_weights` the solver starts anew.
+        stopped. After `fit`, a load, a copy or `set_weights` the solver starts anew.
+        Nothing is held out.
 
         Parameters
         ----------
@@ -438,99 +431,6 @@ class RNNLanguageModel(
         for name, value in asdict(history).items():
             setattr(self, f"{name}_", value)
 
-    # ------------------------------------------------------------------- predicting
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean log-likelihood per token, in nats: higher is better.
-
-        Every document's end is a token too. With `carry_state` the documents are one
-        running text, else each is read from the initial state.
-        """
-        return self._fitted().score(X)
-
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Return the log-likelihood of each document, in nats, (n_documents,)."""
-        return self._fitted().score_samples(X)
-
-    def perplexity(self, X: Any) -> float:
-        """Return exp(-score)."""
-        return self._fitted().perplexity(X)
-
-    def accuracy(self, X: Any) -> float:
-        """Return the part of the tokens that the model thought the likeliest."""
-        return self._fitted().accuracy(X)
-
-    def evaluate(self, X: Any) -> Evaluation:
-        """Return score, perplexity and accuracy with the counts that they rest on."""
-        return self._fitted().evaluate(X)
-
-    def predict_next(self, prompts: Any, k: int = 5) -> list[list[tuple[Any, float]]]:
-        """Return for each prompt the `k` likeliest next tokens as (token, probability).
-
-        Parameters
-        ----------
-        prompts : str or list of str
-            Beginnings of documents; "" asks for the first token. Sequences of ids for a
-            model of ids.
-        k : int, default=5
-            At most the whole vocabulary is given.
-        """
-        return self._fitted().predict_next(prompts, k)
-
-    def predict_next_proba(self, prompts: Any) -> np.ndarray:
-        """Return the probability of each token after each prompt, (n_prompts, V)."""
-        return self._fitted().predict_next_proba(prompts)
-
-    def generate(
-        self,
-        prompts: Any = "",
-        *,
-        max_new_tokens: int = 50,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        random_state: Any = None,
-    ) -> Any:
-        """Write on from each prompt until its document ends.
-
-        Parameters
-        ----------
-        prompts : str or list of str, default=""
-            Beginnings of documents, or ids as in `predict_next`.
-        max_new_tokens : int, default=50
-            Stop after so many tokens where the document has not ended before.
-        temperature : float, default=1.0
-            Below 1 safer, above 1 bolder, 0 always the likeliest token.
-        top_k : int, optional
-            Draw from this many likeliest tokens only.
-        top_p : float, optional
-            Draw from the fewest likeliest tokens that hold this probability together.
-        random_state : None, int, or generator of NumPy's
-            The same seed gives the same text.
-
-        Returns
-        -------
-        str, or list of str
-            The continuations alone, without the unknown token; arrays of ids for a
-            model of ids.
-        """
-        return self._fitted().generate(
-            prompts,
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            random_state=random_state,
-        )
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Return one vector a document: the mean of the top layer, (n_documents, H)."""
-        return self._fitted().transform(X)
-
-    def stream(self) -> Stream:
-        """Return a running text: feed it, ask for the next token, copy the state."""
-        return self._fitted().stream()
-
     # ---------------------------------------------------------------------- weights
 
     @property
@@ -577,9 +477,6 @@ class RNNLanguageModel(
         super().set_params(**params)
         return self
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_model")
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         reads_ids = self.tokenizer is None
@@ -592,18 +489,3 @@ class RNNLanguageModel(
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the solver's, which a copy starts anew."""
         return {**super().__getstate__(), "_trainer": None}
-
-    @property
-    def _n_features_out(self) -> int:
-        return self._fitted().network.config.hidden_size
-
-    def _fitted(self) -> LanguageModel:
-        """Return the model with the parameters of now that say how X is read."""
-        if not self.__sklearn_is_fitted__():
-            raise NotFittedError(
-                "this RNNLanguageModel is not fitted yet: call fit or partial_fit first"
-            )
-        options = {name: getattr(self, name) for name in READING}
-        for name, value in options.items():
-            check_parameter(name, value)
-        return self._model.with_options(**options)

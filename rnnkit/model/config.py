@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 from rnnkit.compiler import Graph
+from rnnkit.errors import ParameterError
 
 DTYPES = ("float32", "float64")
 
@@ -30,7 +31,7 @@ class NetworkConfig:
 
     Raises
     ------
-    ValueError
+    ParameterError
         When the layers do not fit each other, or a number is out of its range.
     """
 
@@ -43,29 +44,29 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         if self.vocab_size < 1 or self.embedding_size < 1:
-            raise ValueError(
+            raise ParameterError(
                 f"vocab_size={self.vocab_size} and embedding_size="
                 f"{self.embedding_size} must be at least 1"
             )
         if not self.graphs:
-            raise ValueError("a network needs at least one layer")
+            raise ParameterError("a network needs at least one layer")
         width = self.embedding_size
         for k, graph in enumerate(self.graphs):
             if graph.input_width != width:
-                raise ValueError(
+                raise ParameterError(
                     f"layer {k} reads {graph.input_width} units, but {width} arrive"
                 )
             width = graph.output_width
         if self.tie_weights and width != self.embedding_size:
-            raise ValueError(
+            raise ParameterError(
                 f"tie_weights=True needs embedding_size equal to the output's width: "
                 f"embedding_size={self.embedding_size}, the top layer gives {width}; "
                 "leave embedding_size=None or set it to the same"
             )
         if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout={self.dropout} is not in the range [0, 1)")
+            raise ParameterError(f"dropout={self.dropout} is not in the range [0, 1)")
         if self.dtype not in DTYPES:
-            raise ValueError(f"dtype={self.dtype!r}; allowed: {', '.join(DTYPES)}")
+            raise ParameterError(f"dtype={self.dtype!r}; allowed: {', '.join(DTYPES)}")
 
     @property
     def hidden_size(self) -> int:

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a fitted language model can be asked, whichever estimator has fitted it."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import NotFittedError
+
+from rnnkit.estimators.checks import check_parameter
+from rnnkit.runtime.model import LanguageModel
+from rnnkit.runtime.scoring import Evaluation
+from rnnkit.runtime.stream import Stream
+
+READING = ("carry_state", "input", "documents", "n_threads")
+
+
+class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+    """Methods that ask the runtime model `_model`, as the parameters of now say.
+
+    The model never changes, so any number of threads may ask; `fit` puts another one in
+    its place.
+    """
+
+    _model: LanguageModel
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the mean log-likelihood per token, in nats: higher is better.
+
+        Every document's end is a token too. With `carry_state` the documents are one
+        running text, else each is read from the initial state.
+        """
+        return self._fitted().score(X)
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return the log-likelihood of each document, in nats, (n_documents,)."""
+        return self._fitted().score_samples(X)
+
+    def perplexity(self, X: Any) -> float:
+        """Return exp(-score)."""
+        return self._fitted().perplexity(X)
+
+    def accuracy(self, X: Any) -> float:
+        """Return the part of the tokens that the model thought the likeliest."""
+        return self._fitted().accuracy(X)
+
+    def evaluate(self, X: Any) -> Evaluation:
+        """Return score, perplexity and accuracy with the counts that they rest on."""
+        return self._fitted().evaluate(X)
+
+    def predict_next(self, prompts: Any, k: int = 5) -> list[list[tuple[Any, float]]]:
+        """Return for each prompt the `k` likeliest next tokens as (token, probability).
+
+        Parameters
+        ----------
+        prompts : str or list of str
+            Beginnings of documents; "" asks for the first token. Sequences of ids for a
+            model of ids.
+        k : int, default=5
+            At most the whole vocabulary is given.
+        """
+        return self._fitted().predict_next(prompts, k)
+
+    def predict_next_proba(self, prompts: Any) -> np.ndarray:
+        """Return the probability of each token after each prompt, (n_prompts, V)."""
+        return self._fitted().predict_next_proba(prompts)
+
+    def generate(
+        self,
+        prompts: Any = "",
+        *,
+        max_new_tokens: int = 50,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        random_state: Any = None,
+    ) -> Any:
+        """Write on from each prompt until its document ends.
+
+        Parameters
+        ----------
+        prompts : str or list of str, default=""
+            Beginnings of documents, or ids as in `predict_next`.
+        max_new_tokens : int, default=50
+            Stop after so many tokens where the document has not ended before.
+        temperature : float, default=1.0
+            Below 1 safer, above 1 bolder, 0 always the likeliest token.
+        top_k : int, optional
+            Draw from this many likeliest tokens only.
+        top_p : float, optional
+            Draw from the fewest likeliest tokens that hold this probability together.
+        random_state : None, int, or generator of NumPy's
+            The same seed gives the same text.
+
+        Returns
+        -------
+        str, or list of str
+            The continuations alone, without the unknown token; arrays of ids for a
+            model of ids.
+        """
+        return self._fitted().generate(
+            prompts,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            random_state=random_state,
+        )
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return one vector a document: the mean of the top layer, (n_documents, H)."""
+        return self._fitted().transform(X)
+
+    def stream(self) -> Stream:
+        """Return a running text: feed it, ask for the next token, copy the state."""
+        return self._fitted().stream()
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_model")
+
+    @property
+    def _n_features_out(self) -> int:
+        return self._fitted().network.config.hidden_size
+
+    def _fitted(self) -> LanguageModel:
+        """Return the model with the parameters of now that say how X is read."""
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError(
+                "this RNNLanguageModel is not fitted yet: call fit or partial_fit first"
+            )
+        options = {name: getattr(self, name) for name in READING}
+        for name, value in options.items():
+            check_parameter(name, value)
+        return self._model.with_options(**options)
