@@ -6,13 +6,9 @@
  */
 #include "kernels/tiles.h"
 #include "linalg/linalg.h"
+#include "linalg/sizes.h"
 
 enum { CHUNK_ROWS = 64 };
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 /* All columns [k0, k1) of one chunk and `panels` panels. `tile` is set up for column 0;
  * `a_stride` is the bytes from one panel of columns to the next. Within a panel the tiles

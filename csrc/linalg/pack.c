@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "linalg/linalg.h"
+#include "linalg/sizes.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -15,15 +16,10 @@ INLINE void move(char *to, size_t to_index, const char *from, size_t from_index,
     memcpy(to + to_index * size, from + from_index * size, size);
 }
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 INLINE void pack(char *packed, const char *plain, size_t blocks, size_t n, size_t k,
                  size_t size)
 {
-    const size_t lanes = RK_PANEL / size, panels = (n + lanes - 1) / lanes;
+    const size_t lanes = RK_PANEL / size, panels = divide_up(n, lanes);
     for (size_t b = 0; b < blocks; b++, plain += n * k * size)
         for (size_t p = 0; p < panels; p++, packed += k * RK_PANEL) {
             size_t units = least(lanes, n - p * lanes);
@@ -38,7 +34,7 @@ INLINE void pack(char *packed, const char *plain, size_t blocks, size_t n, size_
 INLINE void unpack(char *plain, const char *packed, size_t blocks, size_t n, size_t k,
                    size_t size)
 {
-    const size_t lanes = RK_PANEL / size, panels = (n + lanes - 1) / lanes;
+    const size_t lanes = RK_PANEL / size, panels = divide_up(n, lanes);
     for (size_t b = 0; b < blocks; b++, plain += n * k * size)
         for (size_t p = 0; p < panels; p++, packed += k * RK_PANEL) {
             size_t units = least(lanes, n - p * lanes);
@@ -52,7 +48,7 @@ INLINE void unpack(char *plain, const char *packed, size_t blocks, size_t n, siz
 INLINE void transpose(char *transposed, const char *packed, size_t blocks, size_t n,
                       size_t k, size_t panel0, size_t panel1, size_t size)
 {
-    const size_t lanes = RK_PANEL / size, panels = (n + lanes - 1) / lanes;
+    const size_t lanes = RK_PANEL / size, panels = divide_up(n, lanes);
     for (size_t q = panel0; q < panel1; q++) {
         char *to = transposed + q * blocks * n * RK_PANEL;
         size_t columns = least(lanes, k - q * lanes);

@@ -9,6 +9,7 @@
 
 #include "kernels/tiles.h"
 #include "linalg/linalg.h"
+#include "linalg/sizes.h"
 
 enum {
     PART_PANELS = 16,     /* panels of the operand in one part of K, at most            */
@@ -28,15 +29,6 @@ struct block {
     const char *a[BLOCK_ROWS]; /* each tile's operand, in this part of K                */
     char *c[BLOCK_ROWS];       /* each row's place in panel 0                           */
 };
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-static size_t divide_up(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
-}
 
 static char *row_at(struct rk_rows rows, size_t batch, size_t row)
 {

@@ -42,6 +42,7 @@ static struct {
     const struct rk_kernels *kernels;
     double least; /* the smallest normal number */
     long double want[BLOCK];
+    double rounded[BLOCK]; /* want in the element type: half a ulp off at most */
     double x[BLOCK];
     double in[BLOCK] __attribute__((aligned(RK_PANEL))); /* holds either element type */
     double out[BLOCK] __attribute__((aligned(RK_PANEL)));
@@ -67,6 +68,7 @@ static void compare(enum rk_isa isa, size_t f)
     }
     for (size_t i = 0; i < block.n; i++) {
         double got = real_get(block.dtype, block.out, i);
+        if (got == block.rounded[i]) continue;
         double off = ulp_distance(block.dtype, got, block.want[i]);
         if (block.flushed && got == 0 && fabsl(block.want[i]) < (long double)block.least) off = 0;
         if (off > worst[isa][f][block.dtype].ulp) {
@@ -85,10 +87,12 @@ static void block_run(void)
     }
     for (size_t f = 0; f < N_FUNCTIONS; f++) {
         block.function = &functions[f];
-        for (size_t i = 0; i < block.n; i++)
-            block.want[i] = block.dtype == RK_FLOAT32
-                                ? (long double)functions[f].in_double(block.x[i])
-                                : functions[f].in_long_double((long double)block.x[i]);
+        for (size_t i = 0; i < block.n; i++) {
+            bool is_float = block.dtype == RK_FLOAT32;
+            block.want[i] = is_float ? (long double)functions[f].in_double(block.x[i])
+                                     : functions[f].in_long_double((long double)block.x[i]);
+            block.rounded[i] = is_float ? (double)(float)block.want[i] : (double)block.want[i];
+        }
         for (int isa = 0; isa < RK_N_ISA; isa++)
             if (rk_isa_supported((enum rk_isa)isa)) compare((enum rk_isa)isa, f);
     }

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Arithmetic on counts, shared by the files of this folder.
+ */
+#ifndef RK_SIZES_H
+#define RK_SIZES_H
+
+#include <stddef.h>
+
+static inline size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline size_t divide_up(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+#endif
