@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""For authors of cells: what a cell must pass, and oracles.
+"""For authors of plugins: what a cell or a tokenizer must pass, and oracles.
 
-`CellTests` and `check_cell` for cells; a slow interpreter of graphs in NumPy; gradients
-from values alone.
+`CellTests` and `TokenizerTests` are classes of tests to subclass, `check_cell` and
+`check_tokenizer` run them without pytest. The oracles: a slow interpreter of graphs in
+NumPy, and gradients from values alone.
 """
 
 from rnnkit.testing.cells import CellTests, check_cell
@@ -12,12 +13,15 @@ from rnnkit.testing.gradients import (
     relative_error,
 )
 from rnnkit.testing.network import ReferenceNetwork
+from rnnkit.testing.tokenizers import TokenizerTests, check_tokenizer
 
 __all__ = [
     "CellTests",
     "ReferenceNetwork",
+    "TokenizerTests",
     "central_difference",
     "check_cell",
+    "check_tokenizer",
     "complex_step_gradient",
     "relative_error",
 ]
