@@ -22,7 +22,8 @@ RK_INLINE void RK_T(softmax_max_panel)(v_real *partial, const char *src, size_t 
                                        size_t units)
 {
     for (size_t r = 0; r < rows; r++)
-        RK_UNROLL for (int j = 0; j < RK_VP; j++) {
+        RK_UNROLL for (int j = 0; j < RK_VP; j++)
+        {
             v_real x = v_load(src + r * RK_PANEL + (size_t)j * RK_VBYTES);
             if (units < RK_LANES)
                 x = RK_T(keep_lanes)(x, j, units, v_splat(-(RK_REAL)INFINITY));
@@ -46,8 +47,8 @@ static void RK_T(softmax_max)(void *max, const void *src, size_t panel_stride, s
                 RK_T(softmax_max_panel)(partial, panel, n, RK_LANES);
         }
         for (size_t r = 0; r < n; r++)
-            RK_T(softmax_put)((char *)max + (row + r) * RK_PANEL,
-                              lanes_max(partial + r * RK_VP));
+            RK_T(softmax_put)
+            ((char *)max + (row + r) * RK_PANEL, lanes_max(partial + r * RK_VP));
     }
 }
 
@@ -56,18 +57,21 @@ RK_INLINE void RK_T(softmax_exp_panel)(v_real *partial, const v_real *max, char 
                                        const char *src, size_t rows, size_t units)
 {
     for (size_t r = 0; r < rows; r++)
-        RK_UNROLL for (int j = 0; j < RK_VP; j++) {
+        RK_UNROLL for (int j = 0; j < RK_VP; j++)
+        {
             size_t at = r * RK_PANEL + (size_t)j * RK_VBYTES;
             v_real e = v_exp(v_load(src + at) - max[r]);
-            if (units < RK_LANES) e = RK_T(keep_lanes)(e, j, units, v_splat(0));
-            if (exps) v_store(exps + at, e);
+            if (units < RK_LANES)
+                e = RK_T(keep_lanes)(e, j, units, v_splat(0));
+            if (exps)
+                v_store(exps + at, e);
             partial[r * RK_VP + j] += e;
         }
 }
 
-static void RK_T(softmax_exp_sum)(void *sum, void *exps, const void *src, size_t panel_stride,
-                                  size_t width, size_t rows, const void *maxima,
-                                  size_t max_stride, size_t n_maxima)
+static void RK_T(softmax_exp_sum)(void *sum, void *exps, const void *src,
+                                  size_t panel_stride, size_t width, size_t rows,
+                                  const void *maxima, size_t max_stride, size_t n_maxima)
 {
     v_real partial[RK_T(softmax_block) * RK_VP], max[RK_T(softmax_block)];
     for (size_t row = 0; row < rows; row += RK_T(softmax_block)) {
@@ -88,11 +92,12 @@ static void RK_T(softmax_exp_sum)(void *sum, void *exps, const void *src, size_t
             else
                 RK_T(softmax_exp_panel)(partial, max, out, panel, n, RK_LANES);
             panel += panel_stride;
-            if (out) out += panel_stride;
+            if (out)
+                out += panel_stride;
         }
         for (size_t r = 0; r < n; r++)
-            RK_T(softmax_put)((char *)sum + (row + r) * RK_PANEL,
-                              lanes_sum(partial + r * RK_VP));
+            RK_T(softmax_put)
+            ((char *)sum + (row + r) * RK_PANEL, lanes_sum(partial + r * RK_VP));
     }
 }
 

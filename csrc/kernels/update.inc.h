@@ -13,19 +13,22 @@ struct RK_T(update_terms) {
 RK_INLINE struct RK_T(update_terms) RK_T(update_terms_of)(const struct rk_update *u)
 {
     return (struct RK_T(update_terms)){
-        .scale = v_splat((RK_REAL)u->scale),   .decay = v_splat((RK_REAL)u->decay),
-        .shrink = v_splat((RK_REAL)u->shrink), .rate = v_splat((RK_REAL)u->rate),
-        .low = v_splat((RK_REAL)u->low),       .high = v_splat((RK_REAL)u->high),
+        .scale = v_splat((RK_REAL)u->scale),
+        .decay = v_splat((RK_REAL)u->decay),
+        .shrink = v_splat((RK_REAL)u->shrink),
+        .rate = v_splat((RK_REAL)u->rate),
+        .low = v_splat((RK_REAL)u->low),
+        .high = v_splat((RK_REAL)u->high),
     };
 }
 
-RK_INLINE v_real RK_T(update_gradient)(const struct RK_T(update_terms) *t, v_real gradient,
+RK_INLINE v_real RK_T(update_gradient)(const struct RK_T(update_terms) * t, v_real gradient,
                                        v_real weight)
 {
     return v_fma(t->decay, weight, gradient * t->scale);
 }
 
-RK_INLINE v_real RK_T(update_weight)(const struct RK_T(update_terms) *t, v_real weight,
+RK_INLINE v_real RK_T(update_weight)(const struct RK_T(update_terms) * t, v_real weight,
                                      v_real direction)
 {
     v_real stepped = weight * t->shrink - t->rate * direction;
@@ -41,12 +44,14 @@ static void RK_T(update_sgd)(const struct rk_update *u, void *weights, const voi
     const RK_REAL *g = gradient;
     for (size_t i = 0; i < n; i += RK_VL) {
         v_real wi = v_load(w + i);
-        v_store(w + i, RK_T(update_weight)(&t, wi, RK_T(update_gradient)(&t, v_load(g + i), wi)));
+        v_store(w + i,
+                RK_T(update_weight)(&t, wi, RK_T(update_gradient)(&t, v_load(g + i), wi)));
     }
 }
 
 RK_INLINE void RK_T(update_with_momentum)(const struct rk_update *u, RK_REAL *w,
-                                          const RK_REAL *g, RK_REAL *m, size_t n, bool nesterov)
+                                          const RK_REAL *g, RK_REAL *m, size_t n,
+                                          bool nesterov)
 {
     const struct RK_T(update_terms) t = RK_T(update_terms_of)(u);
     const v_real momentum = v_splat((RK_REAL)u->momentum);
@@ -74,8 +79,8 @@ static void RK_T(update_nesterov)(const struct rk_update *u, void *weights,
     RK_T(update_with_momentum)(u, weights, gradient, first, n, true);
 }
 
-static void RK_T(update_adam)(const struct rk_update *u, void *weights, const void *gradient,
-                              void *first, void *second, size_t n)
+static void RK_T(update_adam)(const struct rk_update *u, void *weights,
+                              const void *gradient, void *first, void *second, size_t n)
 {
     const struct RK_T(update_terms) t = RK_T(update_terms_of)(u);
     const v_real toward = v_splat((RK_REAL)(1 - u->beta_1));
