@@ -35,10 +35,11 @@ static void RK_T(clear_tail)(void *last_panel, size_t width, size_t rows)
         memset((char *)last_panel + r * RK_PANEL + used, 0, RK_PANEL - used);
 }
 
-/* ---- Philox on vectors: a 64-bit lane holds one 32-bit word of one counter ---- */
+/* ---- Philox on vectors: the low half of a 64-bit lane is a 32-bit word of one counter
+ * ---- */
 typedef uint64_t v_words __attribute__((vector_size(RK_VBYTES), may_alias));
 
-/* The product of the lanes' low halves. */
+/* The products of the lanes' low halves. */
 RK_INLINE v_words RK_T(words_mul)(v_words a, uint64_t b)
 {
 #if defined(RK_X86) && RK_VBYTES == 64
@@ -52,32 +53,32 @@ RK_INLINE v_words RK_T(words_mul)(v_words a, uint64_t b)
 #endif
 }
 
-/* RK_DL counters (unit / 4 = first, first + 1, ..., and the other three words), as pairs of
- * words: low[i] is words 0 and 1 of counter i, high[i] words 2 and 3. */
+/* RK_DL counters (first, first + 1, ..., and the other three words), as pairs of words:
+ * low[i] is words 0 and 1 of counter i, high[i] words 2 and 3. */
 RK_INLINE void RK_T(philox)(v_words *low, v_words *high, uint32_t first,
                             const uint32_t counter[4], uint64_t seed)
 {
     v_words x0, zero = {0};
     for (int i = 0; i < RK_DL; i++)
-        x0[i] = (uint32_t)(first + (uint32_t)i);
+        x0[i] = first + (uint32_t)i;
     v_words x1 = zero + counter[1], x2 = zero + counter[2], x3 = zero + counter[3];
     uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
     for (int round = 0; round < 10; round++) {
         v_words p = RK_T(words_mul)(x0, 0xd2511f53), q = RK_T(words_mul)(x2, 0xcd9e8d57);
         x0 = (q >> 32) ^ x1 ^ key0;
         x2 = (p >> 32) ^ x3 ^ key1;
-        x1 = q & 0xffffffff;
-        x3 = p & 0xffffffff;
+        x1 = q;
+        x3 = p;
         key0 += 0x9e3779b9;
         key1 += 0xbb67ae85;
     }
-    *low = x0 | x1 << 32;
-    *high = x2 | x3 << 32;
+    *low = (x0 & 0xffffffff) | x1 << 32;
+    *high = (x2 & 0xffffffff) | x3 << 32;
 }
 
-/* The words of `panels` panels of one row, a word a unit, in order. */
-RK_INLINE void RK_T(row_words)(uint32_t *words, uint32_t first, size_t n,
-                               const uint32_t counter[4], uint64_t seed)
+/* The words of n counters, four each, in order. */
+RK_INLINE void RK_T(philox_words)(uint32_t *words, uint32_t first, size_t n,
+                                  const uint32_t counter[4], uint64_t seed)
 {
     for (size_t i = 0; i < n; i += RK_DL) {
         v_words low, high;
@@ -89,6 +90,19 @@ RK_INLINE void RK_T(row_words)(uint32_t *words, uint32_t first, size_t n,
     }
 }
 
+/* A panel of a mask: 0 where the word is `last` or less, else keep. */
+RK_INLINE void RK_T(mask_panel)(RK_REAL *dst, const uint32_t *words, uint32_t last,
+                                RK_REAL keep)
+{
+    typedef uint32_t word_memory
+        __attribute__((vector_size(4 * RK_VL), aligned(4 * RK_VL), may_alias));
+    RK_EACH(j, RK_VP) {
+        const word_memory at = *(const word_memory *)(words + j * RK_VL);
+        v_uint drop = (v_uint)(__builtin_convertvector(at, v_uint) <= last);
+        v_store(dst + j * RK_VL, (v_real)((v_uint)v_splat(keep) & ~drop));
+    }
+}
+
 /* One word of the counter holds site and update. Two sites meet in it only millions of
  * updates apart: steps of the golden ratio spread best over the circle of 2^32. */
 static void RK_T(mask)(void *dst, const struct rk_mask *mask, uint32_t step, size_t row0,
@@ -97,19 +111,22 @@ static void RK_T(mask)(void *dst, const struct rk_mask *mask, uint32_t step, siz
     enum { QUADS = RK_LANES / 4, GROUP = 64 / QUADS }; /* a panel's counters; panels a go */
     uint32_t words[64 * 4 + 4 * RK_DL] __attribute__((aligned(RK_PANEL)));
     const RK_REAL keep = (RK_REAL)(1 / (1 - mask->rate));
-    const uint64_t threshold = (uint64_t)(mask->rate * 4294967296.0);
+    const uint64_t dropped = (uint64_t)(mask->rate * 4294967296.0); /* of 2^32 words */
+    if (dropped == 0) {
+        RK_T(fill)(dst, 1 / (1 - mask->rate), panels * rows * RK_LANES);
+        return;
+    }
     for (size_t p = 0; p < panels; p += GROUP) {
         size_t group = panels - p < GROUP ? panels - p : GROUP;
+        uint32_t first = (uint32_t)((panel0 + p) * QUADS);
         for (size_t r = 0; r < rows; r++) {
             const uint32_t counter[4] = {0, (uint32_t)(row0 + r), step,
                                          mask->update + mask->site * 0x9e3779b9u};
-            const uint32_t first = (uint32_t)((panel0 + p) * QUADS);
-            RK_T(row_words)(words, first, group * QUADS, counter, mask->seed);
-            for (size_t g = 0; g < group; g++) {
-                RK_REAL *to = (RK_REAL *)dst + ((p + g) * rows + r) * RK_LANES;
-                for (int i = 0; i < RK_LANES; i++)
-                    to[i] = words[g * RK_LANES + (size_t)i] < threshold ? 0 : keep;
-            }
+            RK_REAL *to = (RK_REAL *)dst + (p * rows + r) * RK_LANES;
+            RK_T(philox_words)(words, first, group * QUADS, counter, mask->seed);
+            for (size_t g = 0; g < group; g++)
+                RK_T(mask_panel)
+            (to + g * rows * RK_LANES, words + g * RK_LANES, (uint32_t)(dropped - 1), keep);
         }
     }
 }
