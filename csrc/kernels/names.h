@@ -13,6 +13,12 @@
 
 #include "kernels/kernels.h"
 
+/* An fma stands where one is written and nowhere else: the build's -ffp-contract=off, said
+ * once more to a compiler that would fuse a * b + c without it. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#endif
+
 #define RK_PASTE3_(a, b, c)       a##b##c
 #define RK_PASTE3(a, b, c)        RK_PASTE3_(a, b, c)
 #define RK_PASTE5_(a, b, c, d, e) a##b##c##d##e
