@@ -70,7 +70,9 @@ def _panel(axis: Any, part: str, rows: Sequence[Mapping[str, Any]]) -> None:
     axis.invert_yaxis()
     axis.axvline(1, color="black", linewidth=0.8)
     axis.set_title(part, loc="left")
-    axis.legend(loc="lower right", frameon=False)
+    axis.legend(
+        loc="lower right", bbox_to_anchor=(1, 1), ncols=len(peers), frameon=False
+    )
     axis.spines[["top", "right"]].set_visible(False)
 
 

@@ -27,13 +27,14 @@ class KerasPeer:
             **{"ids": tokens.ids, "targets": tokens.targets, **values},
         )
         self._log = Path(self._folder.name, "log.txt")
-        self._child = subprocess.Popen(
-            [str(python_of(TENSORFLOW)), str(HERE / "keras_worker.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log.open("w"),  # it talks much; shown where it fails
-            text=True,
-        )
+        with self._log.open("w") as log:  # it talks much; shown where it fails
+            self._child = subprocess.Popen(
+                [str(python_of(TENSORFLOW)), str(HERE / "keras_worker.py")],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         sizes = {"cell": cell, "shape": vars(shape), "n_threads": n_threads}
         self._ask("make", arrays=str(self._arrays), **sizes)
 

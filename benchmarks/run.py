@@ -18,6 +18,7 @@ PARTS = {
     "scoring": "scoring a window beside PyTorch and ONNX Runtime",
     "one_token": "one token, state carried, beside PyTorch and ONNX Runtime",
     "memory": "peak memory at a vocabulary of 50,000 beside PyTorch",
+    "tokenizing": "text to ids, megabytes a second",
     "start": "seconds to the first prediction, and installed size",
     "scaling": "one thread beside several; windows of twice the length",
     "plugin_cells": "a plugin's cell beside the LSTM and beside eager PyTorch",

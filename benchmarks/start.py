@@ -83,6 +83,7 @@ def installed_mb(name: str) -> float:
 
 def with_dependencies(name: str) -> set[str]:
     """A package and what it needs, by normal name; extras are left out."""
+    metadata.distribution(name)  # that itself must be there
     found: set[str] = set()
     waiting = [name]
     while waiting:

@@ -4,6 +4,7 @@
 import importlib
 import json
 import sys
+from importlib.metadata import PackageNotFoundError
 from typing import ClassVar
 
 import numpy as np
@@ -246,10 +247,19 @@ def test_all_targets_are_of_known_shapes_and_cells(scripts):
         assert all(set(row) <= set(CELLS) for row in table.values())
 
 
+def test_every_part_has_a_file_and_a_line_in_the_readme(scripts, root):
+    readme = (root / "benchmarks" / "README.md").read_text("utf-8")
+    for part in scripts("run").PARTS:
+        assert (root / "benchmarks" / f"{part}.py").exists()
+        assert f"| `{part}` |" in readme
+
+
 def test_a_package_is_as_large_as_its_files_and_those_of_its_needs(scripts):
     start = scripts("start")
     assert "numpy" in start.with_dependencies("scikit-learn")
     assert start.installed_mb("scikit-learn") > start.installed_mb("numpy") > 1
+    with pytest.raises(PackageNotFoundError):
+        start.installed_mb("rnnkit-is-not-called-so")
 
 
 # ------------------------------------------------------------------------------ at work
