@@ -147,6 +147,12 @@ class Cell:
         program = Program(graph.to_words(), dtype)
         print(f"{self!r}\n\n{graph}\n{program}", file=file)
 
+    def _repr_html_(self) -> str:
+        """The equations as a drawing, which is what a notebook shows of a cell."""
+        from html import escape
+
+        return f"{escape(repr(self))}{trace(self, 16, 16)._repr_html_()}"
+
     # ----------------------------------------------------- parameters, as scikit-learn
 
     @classmethod

@@ -1,28 +1,38 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``rnnkit plugins list | check``: what is installed, and whether it works.
+"""``rnnkit plugins list | check | show | new``: for users and authors of plugins.
 
 Listing imports nothing. Checking imports in a child process with a time limit.
 """
 
 import argparse
+import inspect
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from rnnkit import plugins
 from rnnkit.cli.options import add_json, print_json
+from rnnkit.cli.template import write_package
 from rnnkit.errors import UnknownNameError
 
 SECONDS_TO_CHECK = 120
 # What the child runs after the import has passed.
-CHECK_CELL = (
-    "import sys; from rnnkit import plugins, testing;"
-    "testing.check_cell(plugins.make_cell(sys.argv[1]))"
-)
+CHECKS = """
+import sys
+from rnnkit import plugins, testing
+kind, name = sys.argv[1:]
+made = plugins.make_cell(name) if kind == "cell" else plugins.make_tokenizer(name)
+check = testing.check_cell if kind == "cell" else testing.check_tokenizer
+try:
+    check(made)
+except Exception as error:
+    sys.exit(str(error) or repr(error))
+"""
 
 
 def add_commands(commands: Any) -> None:
-    """Add the command and its two actions to a parser."""
+    """Add the command and its actions to a parser."""
     text = "cells and tokenizers, and whether they work"
     parser = commands.add_parser("plugins", help=text, description=text + ".")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
@@ -32,6 +42,14 @@ def add_commands(commands: Any) -> None:
     check = actions.add_parser("check", help="import it in a child process and test it")
     check.set_defaults(run=run_check)
     check.add_argument("name", metavar="NAME", help='"name" or "package:name"')
+    show = actions.add_parser("show", help="its parameters, equations and program")
+    show.set_defaults(run=run_show)
+    show.add_argument("name", metavar="NAME", help='"name" or "package:name"')
+    new = actions.add_parser("new", help="write a small package, tests included")
+    new.set_defaults(run=run_new)
+    new.add_argument("name", metavar="NAME", help="what users will write, as in spam")
+    new.add_argument("--tokenizer", action="store_true", help="instead of a cell")
+    new.add_argument("--folder", type=Path, default=Path("."), metavar="FOLDER")
 
 
 def run_list(arguments: argparse.Namespace) -> None:
@@ -60,14 +78,8 @@ def row_of(plugin: plugins.Plugin) -> dict[str, str | None]:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """``rnnkit plugins check NAME``: 1 when something is wrong with it."""
-    found = [*_found(arguments.name)]
-    if not found:
-        raise UnknownNameError(
-            f"no cell and no tokenizer is called {arguments.name!r}; "
-            "`rnnkit plugins list` lists them"
-        )
     failed = False
-    for plugin in found:
+    for plugin in _found(arguments.name):
         message = check(plugin)
         print(f"{plugin}: {message or 'fine'}")
         failed = failed or bool(message)
@@ -82,21 +94,67 @@ def _found(name: str) -> list[plugins.Plugin]:
             found.append(plugins.find(kind, name))
         except UnknownNameError:
             continue
+    if not found:
+        raise UnknownNameError(
+            f"no cell and no tokenizer is called {name!r}; "
+            "`rnnkit plugins list` lists them"
+        )
     return found
 
 
 def check(plugin: plugins.Plugin) -> str:
     """What is wrong with a plugin; empty when nothing is."""
     imported = plugins.check_in_child(plugin)
-    if not imported.ok or plugin.kind != "cell":
+    if not imported.ok:
         return imported.message
-    command = [sys.executable, "-c", CHECK_CELL, plugin.full_name]
+    command = [sys.executable, "-c", CHECKS, plugin.kind, plugin.full_name]
     try:
         child = subprocess.run(
-            command, capture_output=True, text=True, timeout=SECONDS_TO_CHECK
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=SECONDS_TO_CHECK,
         )
     except subprocess.TimeoutExpired:
-        return f"the check of its equations had not ended after {SECONDS_TO_CHECK} s"
+        return f"its checks had not ended after {SECONDS_TO_CHECK} s"
     if child.returncode == 0:
         return ""
-    return (child.stderr.strip().splitlines() or ["the check ended the process"])[-1]
+    return child.stderr.strip() or f"its checks ended with status {child.returncode}"
+
+
+def run_show(arguments: argparse.Namespace) -> None:
+    """``rnnkit plugins show NAME``: this one does import it."""
+    for plugin in _found(arguments.name):
+        cls = plugins.load(plugin)
+        print(f"{plugin}\n\n{inspect.getdoc(cls) or 'It has no description.'}\n")
+        if plugin.kind == "cell":
+            show_cell(plugins.make_cell(plugin.full_name))
+
+
+def show_cell(cell: Any) -> None:
+    """A cell's equations as a drawing, then all that the core makes of them."""
+    from rnnkit.compiler import differentiate, trace
+    from rnnkit.core import Program
+
+    graph = trace(cell, 16, 16)
+    trained = differentiate(graph)
+    print(graph.draw())
+    print(trained)
+    print(Program(trained.to_words(), "float32"))
+
+
+def run_new(arguments: argparse.Namespace) -> None:
+    """``rnnkit plugins new NAME``"""
+    kind = "tokenizer" if arguments.tokenizer else "cell"
+    target = write_package(arguments.name, kind, arguments.folder)
+    for file in sorted(target.rglob("*.*")):
+        print(file)
+    print(f"\nnext: pip install {shown(target)}")
+    print(f"      rnnkit plugins check {arguments.name}")
+
+
+def shown(path: Path) -> str:
+    """A folder as pip understands it: a bare name would be one of a package index."""
+    return str(path) if path.is_absolute() else f"./{path}"

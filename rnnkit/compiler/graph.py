@@ -173,6 +173,17 @@ class Graph:
 
         return listing(self)
 
+    def draw(self) -> str:
+        """The forward part as a drawing in lines of text, for a terminal."""
+        from rnnkit.compiler.drawing import draw
+
+        return draw(self)
+
+    def _repr_html_(self) -> str:
+        from rnnkit.compiler.drawing import to_html
+
+        return to_html(self)
+
 
 def linear_parts(node: Node) -> tuple[tuple[tuple[int, int], ...], ...]:
     """The (vector, block) pairs and the (weight, block) pairs of a linear node."""
