@@ -17,7 +17,12 @@ from sklearn.base import clone
 import rnnkit
 from rnnkit import RNNLanguageModel, plugins, runtime
 from rnnkit.cells import GRU, RNN, Cell, sigmoid, tanh
-from rnnkit.errors import ModelFormatError, PluginError, UnknownNameError
+from rnnkit.errors import (
+    ModelFormatError,
+    PluginError,
+    RnnkitError,
+    UnknownNameError,
+)
 from rnnkit.estimators.components import StoredCell
 from rnnkit.storage import safetensors
 from rnnkit.storage.model_file import from_bytes, to_bytes
@@ -284,8 +289,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "dtype is unknown": (fact("network", dtype="float16"), "allowed: float32, float64"),
     "dtype is another": (fact("network", dtype="float64"), "it must be float64"),
     "no dtype": (fact("network", dtype=...), "must be of type str"),
-    "tokenizer has no name": (fact("tokenizer", name=3), "its name or its state"),
-    "tokenizer has no state": (fact("tokenizer", state=...), "its name or its state"),
+    "tokenizer has no name": (fact("tokenizer", name=3), "'name' is missing or of"),
+    "tokenizer has no state": (fact("tokenizer", state=...), "its state is missing"),
     "tokenizer's state is wrong": (
         fact("tokenizer", state={"parameters": {"spin": 1}}), "spin",
     ),
@@ -515,3 +520,32 @@ def test_a_killed_save_loop_leaves_a_file_that_loads(
 def test_a_cell_instance_of_a_builtin_class_is_made_again(tmp_path: Path) -> None:
     make(cell=GRU()).fit(TEXTS).save(tmp_path / "a")
     assert rnnkit.load(tmp_path / "a").cell == GRU()
+
+
+def mutated(value: Any, rng: np.random.Generator) -> Any:
+    """Some part of a JSON value exchanged for another kind of thing."""
+    others = [None, True, -1, 0, 2**63, 0.5, "", "x", [], {}, ["a"], {"a": 1}, value]
+    if isinstance(value, dict) and value and rng.random() < 0.8:
+        key = sorted(value)[rng.integers(len(value))]
+        return {**value, key: mutated(value[key], rng)}
+    return others[rng.integers(len(others))]
+
+
+def test_mutated_files_load_or_are_refused(data: bytes, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "model"
+    outcomes = {"loaded": 0, "refused": 0}
+    for _ in range(600):
+        tensors, metadata = safetensors.decode(data)
+        names = ("network", "cell", "tokenizer", "parameters", "history")
+        name = names[rng.integers(len(names))]
+        changed_facts = mutated(json.loads(metadata[name]), rng)
+        metadata[name] = safetensors.canonical_json(changed_facts)
+        path.write_bytes(safetensors.encode(tensors, metadata))
+        for load in (rnnkit.load, runtime.load):
+            try:
+                load(path).predict_next("the")
+                outcomes["loaded"] += 1
+            except RnnkitError:
+                outcomes["refused"] += 1
+    assert min(outcomes.values()) > 100, outcomes

@@ -7,9 +7,10 @@ from typing import Any
 
 from rnnkit.errors import ModelFormatError
 from rnnkit.estimators.checks import check_parameters
-from rnnkit.estimators.components import cell_of, tokenizer_of
+from rnnkit.estimators.components import cell_of, make_encoder, tokenizer_of
 from rnnkit.estimators.language_model import RNNLanguageModel
 from rnnkit.runtime.files import model_of
+from rnnkit.runtime.sampling import seed_from
 from rnnkit.storage.model_file import load_model
 from rnnkit.training.history import History
 
@@ -39,14 +40,19 @@ def load(
     record = load_model(path)
     model = model_of(record, plugins)
     parameters = dict(record.parameters)
-    if parameters.get("vocabulary") is True:
-        parameters["vocabulary"] = list(model.encoder.tokens)
+    if record.tokens is not None:
+        given = parameters.pop("vocabulary", None)
+        if given is not None and given is not True:
+            raise ModelFormatError("parameters: vocabulary must be null or true")
+        parameters["vocabulary"] = list(record.tokens) if given else None
     hidden_size = parameters.get("hidden_size", record.config.hidden_size)
     parameters["cell"] = cell_of(record.cell, record.config.graphs, hidden_size)
     parameters["tokenizer"] = tokenizer_of(model.encoder)
     try:
         lm = RNNLanguageModel(**parameters)
         check_parameters(lm.get_params(deep=False))
+        make_encoder(lm)
+        seed_from(lm.random_state)
     except (TypeError, ValueError) as error:
         raise ModelFormatError(f"parameters: {error}") from None
     lm._adopt(model, _history(record.history))

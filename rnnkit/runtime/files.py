@@ -75,9 +75,9 @@ def _encoder_of(record: ModelRecord, plugins: Collection[str]) -> Encoder:
         return IdEncoder(record.config.vocab_size - 1)
     facts = dict(record.tokenizer)
     state = facts.pop("state", None)
-    name, package = facts.get("name"), facts.get("distribution")
-    if not isinstance(name, str) or not isinstance(state, dict):
-        raise ModelFormatError("tokenizer: its name or its state is missing")
+    if state is None:
+        raise ModelFormatError("tokenizer: its state is missing")
+    name, package = facts["name"], facts["distribution"]
     if name not in BUILT_IN["tokenizer"] and name not in plugins:
         raise PluginError(
             f"the model's tokenizer {name!r} comes from {package or 'no package'}; "

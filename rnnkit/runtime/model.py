@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from rnnkit.core import Weights, default_threads
+from rnnkit.errors import ModelFormatError
 from rnnkit.model import Network, NetworkConfig
 from rnnkit.runtime import scoring
 from rnnkit.runtime.corpus import Corpus
+from rnnkit.runtime.documents import DOCUMENTS, INPUTS
 from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.generation import generate_ids
 from rnnkit.runtime.requests import check_integer, check_real
@@ -33,9 +35,20 @@ class Options:
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> "Options":
-        """Take the options from an estimator's parameters."""
-        names = ("carry_state", "input", "documents")
-        return cls(**{name: parameters[name] for name in names if name in parameters})
+        """Take the options from an estimator's parameters in a file."""
+        given = {
+            "carry_state": parameters.get("carry_state", False),
+            "input": parameters.get("input", "content"),
+            "documents": parameters.get("documents"),
+        }
+        known = (
+            isinstance(given["carry_state"], bool)
+            and given["input"] in INPUTS
+            and given["documents"] in (None, *DOCUMENTS)
+        )
+        if not known:
+            raise ModelFormatError(f"parameters: a value is unknown among {given}")
+        return cls(**given)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 """Replacing a file as a whole: its name holds the old bytes or the new, always."""
 
 import os
-import secrets
 from pathlib import Path
 
 
@@ -15,7 +14,7 @@ def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
         When the file cannot be written; a file that was there before is untouched.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{path.name[:80]}.{os.urandom(8).hex()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     flags |= getattr(os, "O_BINARY", 0)
     try:

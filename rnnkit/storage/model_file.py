@@ -34,6 +34,12 @@ MAX_VOCABULARY = 1 << 24
 MAX_LAYERS = 64
 CURVES = ("history.loss_curve", "history.validation_loss_curve")
 METADATA = ("network", "cell", "tokenizer", "parameters", "history")
+ORIGIN: dict[str, tuple[type, ...]] = {
+    "name": (str,),
+    "distribution": (str, type(None)),
+    "version": (str, type(None)),
+    "is_name": (bool,),
+}
 NETWORK = {
     "vocab_size": int,
     "embedding_size": int,
@@ -57,7 +63,9 @@ class ModelRecord:
     tokens : tuple of str, or None
         The vocabulary in order of the ids; None for a model of ids.
     cell, tokenizer : dict
-        Where the cell and the tokenizer came from, and their parameters.
+        Where the cell and the tokenizer came from (name, distribution, version, and
+        whether they were asked for by name); the cell's parameters, the tokenizer's
+        state. Empty where nothing is known, or there is none.
     parameters : dict
         The estimator's parameters.
     history : dict
@@ -138,6 +146,8 @@ def from_bytes(data: bytes) -> ModelRecord:
     if missing:
         raise ModelFormatError(f"the metadata have no {min(missing)!r}")
     facts = {name: _read_object(metadata[name], name) for name in METADATA}
+    for name in ("cell", "tokenizer"):
+        _check_origin(facts[name], name)
     config = _read_network(facts["network"], tensors)
     values = _take_parameters(tensors, config)
     history = facts["history"]
@@ -167,6 +177,16 @@ def _read_object(text: str, name: str) -> dict[str, Any]:
     if canonical_json(value) != text:
         raise ModelFormatError(f"metadata {name!r} is not in the canonical form")
     return value
+
+
+def _check_origin(facts: dict[str, Any], what: str) -> None:
+    """Check where a cell or a tokenizer is said to come from, if it is said."""
+    for name, kinds in ORIGIN.items():
+        if facts and not (name in facts and isinstance(facts[name], kinds)):
+            raise ModelFormatError(f"{what}: {name!r} is missing or of a wrong type")
+    inner = "parameters" if what == "cell" else "state"
+    if not isinstance(facts.get(inner), (dict, type(None))):
+        raise ModelFormatError(f"{what}: {inner!r} is no JSON object")
 
 
 def _read_network(
