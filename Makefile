@@ -27,14 +27,17 @@ CAPPED := $(wildcard $(addprefix tests/test_,core*.py program.py heads.py solver
 demo: $(VENV)/.built
 	$(VENV)/bin/rnnkit demo
 
-test: lint $(VENV)/.plugins
-	@set -e; for isa in $$($(VENV)/bin/python -c \
+# A fault of style does not keep the tests from running, but it fails the whole.
+test: $(VENV)/.plugins $(VENV)/.tools
+	@style=0; VENV=$(VENV) sh tools/lint.sh || style=1; \
+	for isa in $$($(VENV)/bin/python -c \
 	    "from rnnkit.core import supported_isas; print(*supported_isas()[:-1])"); do \
 	    echo "== tests of the core under RNNKIT_ISA=$$isa"; \
-	    RNNKIT_ISA=$$isa $(VENV)/bin/python -m pytest $(CAPPED); \
-	done
-	@echo "== all tests"
-	@$(VENV)/bin/python -m pytest tests plugins
+	    RNNKIT_ISA=$$isa $(VENV)/bin/python -m pytest $(CAPPED) || exit 1; \
+	done; \
+	echo "== all tests"; \
+	$(VENV)/bin/python -m pytest tests plugins || exit 1; \
+	test $$style = 0 || { echo "faults of style: see above"; exit 1; }
 
 check-long: $(LONG)/.built
 	$(LONG)/bin/python -m pytest tests/long

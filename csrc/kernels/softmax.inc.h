@@ -46,9 +46,10 @@ static void RK_T(softmax_max)(void *max, const void *src, size_t panel_stride, s
             else
                 RK_T(softmax_max_panel)(partial, panel, n, RK_LANES);
         }
-        for (size_t r = 0; r < n; r++)
-            RK_T(softmax_put)
-            ((char *)max + (row + r) * RK_PANEL, lanes_max(partial + r * RK_VP));
+        for (size_t r = 0; r < n; r++) {
+            char *to = (char *)max + (row + r) * RK_PANEL;
+            RK_T(softmax_put)(to, lanes_max(partial + r * RK_VP));
+        }
     }
 }
 
@@ -95,9 +96,10 @@ static void RK_T(softmax_exp_sum)(void *sum, void *exps, const void *src,
             if (out)
                 out += panel_stride;
         }
-        for (size_t r = 0; r < n; r++)
-            RK_T(softmax_put)
-            ((char *)sum + (row + r) * RK_PANEL, lanes_sum(partial + r * RK_VP));
+        for (size_t r = 0; r < n; r++) {
+            char *to = (char *)sum + (row + r) * RK_PANEL;
+            RK_T(softmax_put)(to, lanes_sum(partial + r * RK_VP));
+        }
     }
 }
 
