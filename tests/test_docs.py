@@ -2,12 +2,15 @@
 """What the documents show runs, and gives what they say."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import rnnkit
 from rnnkit.cells import Cell
+from rnnkit.cli.main import make_parser
 from rnnkit.testing import check_cell
 
 
@@ -33,6 +36,28 @@ def test_every_cell_of_the_page_on_cells_passes_the_check(root: Path) -> None:
     assert len(cells) == 6
     for cell in cells:
         check_cell(cell())
+
+
+def test_the_example_of_the_readme_runs(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = run_blocks(root / "README.md")
+    perplexity, *rest = capsys.readouterr().out.splitlines()
+    assert float(perplexity) == names["lm"].perplexity(["the cat sat on the rug"]) < 2
+    assert len(rest) == 3 + 1  # next words, and what was generated
+    assert rnnkit.load("pets.rnn").score(["the dog"]) == names["lm"].score(["the dog"])
+
+
+def test_the_commands_of_the_readme_are_commands(root: Path) -> None:
+    text = (root / "README.md").read_text("utf-8")
+    commands = re.findall(r"^    rnnkit (.*)", text, re.MULTILINE)
+    assert len(commands) >= 5
+    for command in commands:
+        make_parser().parse_args(shlex.split(command))
 
 
 @pytest.mark.parametrize(

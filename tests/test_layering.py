@@ -19,7 +19,8 @@ PYTHON = [
     ["storage"],
     ["runtime"],
     ["training"],
-    ["estimators", "testing", "displays", "datasets"],
+    ["estimators", "displays", "datasets"],
+    ["testing"],
     ["__init__"],  # the public names, loaded when asked for
     ["cli"],
     ["__main__"],
