@@ -14,6 +14,7 @@ from rnnkit.testing import relative_error
 
 KINDS = ["sgd", "momentum", "nesterov", "adam", "adamw"]
 THREADS = [1, 2, 3, 8]
+N_MOMENTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "adam": 2, "adamw": 2}
 
 
 class Twin:
@@ -67,8 +68,11 @@ class Twin:
 class Trainer:
     """A model whose gradients drive a solver and its twin alike."""
 
-    def __init__(self, kind, *, dtype="float64", tie_weights=False, **options):
+    def __init__(
+        self, kind, *, dtype="float64", tie_weights=False, vocab_size=17, **options
+    ):
         sizes = {"embedding_size": 17, "hidden_size": 17, "num_layers": 2}
+        sizes["vocab_size"] = vocab_size
         self.model = Model(LSTM(), tie_weights=tie_weights, dtype=dtype, **sizes)
         self.solver = Solver(self.model.weights, kind, **options)
         self.twin = Twin(self.model.values, kind, **options)
@@ -77,7 +81,8 @@ class Trainer:
 
     def gradients(self, n_threads=1):
         """Of a window of random words; the states start anew."""
-        ids, targets = self.rng.integers(17, size=(2, 4, 3), dtype=np.int32)
+        words = self.model.vocab_size
+        ids, targets = self.rng.integers(words, size=(2, 4, 3), dtype=np.int32)
         self.window.forward(
             ids, self.model.state(3), targets=targets, n_threads=n_threads
         )
@@ -134,6 +139,98 @@ def test_decay_applies_to_the_tensors_that_say_so(kind):
         trainer.solver.update(trainer.window, 1e-2)
         trainer.twin.update(gradients, 1e-2)
     assert relative_error(trainer.weights(), trainer.twin.values) <= 1e-12
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1e-2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_words_that_a_window_does_not_read_move_as_with_a_zero_gradient(kind, alpha):
+    """Their moments decay, and so do they; a block of the table holds some 340."""
+    trainer = Trainer(kind, vocab_size=700, alpha=alpha)
+    before = trainer.model.weights.get(0)
+    for _ in range(5):
+        gradients = trainer.gradients()
+        trainer.solver.update(trainer.window, 1e-2, 0.1, n_threads=3)
+        trainer.twin.update(gradients, 1e-2, 0.1)
+    weights = trainer.weights()
+    assert relative_error(weights, trainer.twin.values) <= 1e-12
+    still = (weights[0] == before).all(axis=1).mean()
+    assert still == 0 if alpha else 0.9 < still < 1
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adam"])
+def test_words_that_no_window_reads_keep_to_their_limits(kind):
+    limits = [(-0.3, 0.2)] + [None] * 10
+    trainer = Trainer(kind, vocab_size=700, limits=limits)
+    gradients = trainer.gradients()
+    trainer.solver.update(trainer.window, 1e-2)
+    trainer.twin.update(gradients, 1e-2)
+    weights = trainer.weights()
+    assert relative_error(weights, trainer.twin.values) <= 1e-12
+    assert (weights[0].min(), weights[0].max()) == (-0.3, 0.2)
+
+
+def test_the_gradients_of_a_window_know_nothing_of_the_words_before():
+    trainer = Trainer("sgd", vocab_size=700)
+    trainer.gradients()
+    state = trainer.rng.bit_generator.state
+    again = trainer.gradients()
+    fresh = Trainer("sgd", vocab_size=700)
+    fresh.rng.bit_generator.state = state
+    for found, expected in zip(again, fresh.gradients(), strict=True):
+        assert found.tobytes() == expected.tobytes()
+    assert np.count_nonzero(again[0].any(axis=1)) <= 12
+
+
+@pytest.mark.parametrize("tie_weights", [False, True])
+@pytest.mark.parametrize(("kind", "n_moments"), list(N_MOMENTS.items()))
+def test_a_solver_goes_on_from_a_saved_state_to_the_bit(kind, n_moments, tie_weights):
+    first = Trainer(kind, tie_weights=tie_weights)
+    for _ in range(3):
+        first.gradients()
+        first.solver.update(first.window, 1e-2)
+    second = Trainer(kind, tie_weights=tie_weights)
+    for i, value in enumerate(first.weights()):
+        second.model.weights.set(i, value)
+    state = first.solver.state()
+    assert state["steps"] == 3
+    assert len(state["moments"]) == n_moments
+    for moment in state["moments"]:
+        assert [array.shape for array in moment] == first.model.weights.shapes
+        assert all(array.any() for array in moment)
+    second.solver.load_state(state)
+    second.rng = np.random.default_rng(9)
+    first.rng = np.random.default_rng(9)
+    for trainer in (first, second):
+        trainer.gradients()
+        trainer.solver.update(trainer.window, 1e-2)
+    assert first.solver.steps == second.solver.steps == 4
+    assert [w.tobytes() for w in first.weights()] == [
+        w.tobytes() for w in second.weights()
+    ]
+
+
+def test_a_bad_solver_state_is_a_value_error_and_touches_nothing():
+    trainer = Trainer("adam")
+    trainer.gradients()
+    trainer.solver.update(trainer.window, 1e-2)
+    good = trainer.solver.state()
+    first, second = good["moments"]
+    for bad, message in [
+        ({"steps": 1}, "has no moments"),
+        ({"steps": -1, "moments": good["moments"]}, "steps is -1"),
+        ({"steps": 7, "moments": [first]}, "must have 2 moments, each of 11"),
+        ({"steps": 7, "moments": [first, second[1:]]}, r"moments of \[11, 10\]"),
+        (
+            {"steps": 7, "moments": [second, [*first[:-1], first[0]]]},
+            r"tensor 10 of moment 1 has shape \(17, 17\); it must be \(17,\)",
+        ),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            trainer.solver.load_state(bad)
+    after = trainer.solver.state()
+    assert after["steps"] == 1
+    for found, expected in zip(after["moments"], good["moments"], strict=True):
+        assert all(np.array_equal(*pair) for pair in zip(found, expected, strict=True))
 
 
 @pytest.mark.parametrize("tie_weights", [False, True])

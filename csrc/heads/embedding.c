@@ -60,13 +60,14 @@ void rk_embedding_gather(const struct rk_embedding *embedding, struct rk_rows ou
 }
 
 void rk_embedding_scatter(const struct rk_embedding *embedding, char *gradient,
-                          struct rk_rows delta, size_t batch, const int32_t *ids,
-                          size_t n_rows, size_t panel0, size_t panel1)
+                          const int32_t *place, struct rk_rows delta, size_t batch,
+                          const int32_t *ids, size_t n_rows, size_t panel0, size_t panel1)
 {
     const struct rk_kernels *kernels = embedding->kernels;
     enum rk_dtype dtype = kernels->dtype;
     for (size_t r = 0; r < n_rows; r++) {
-        char *row = gradient + row_offset(embedding, ids[r]);
+        int32_t at = place ? place[ids[r]] - 1 : ids[r];
+        char *row = gradient + row_offset(embedding, at);
         const char *from =
             delta.base + r / batch * delta.step_stride + r % batch * RK_PANEL;
         for (size_t p = panel0; p < panel1; p++) {

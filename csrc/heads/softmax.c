@@ -296,8 +296,17 @@ static void differentiate_rows(const struct chunk *c, size_t row0, size_t row1)
     }
 }
 
+/* Columns [j0, j1) of panels [i0, i1) of a packed weight's gradient start from zero. */
+static void start_gradient(char *gradient, size_t panel_stride, size_t i0, size_t i1,
+                           size_t j0, size_t j1)
+{
+    for (size_t i = i0; i < i1; i++)
+        memset(gradient + i * panel_stride + j0 * RK_PANEL, 0, (j1 - j0) * RK_PANEL);
+}
+
 /* dW += dlogits^T hidden over the chunk's rows, and db likewise with `factor` as operand:
- * threads own words and columns. */
+ * threads own words and columns. The first chunk zeroes each piece when it comes to it, so
+ * that the zeros need not travel through memory. */
 static void weight_gradients(const struct chunk *c, const struct part *part,
                              const struct share *share)
 {
@@ -310,11 +319,17 @@ static void weight_gradients(const struct chunk *c, const struct part *part,
         size_t end = part->i1 - p < PIECE_PANELS ? part->i1 : p + PIECE_PANELS;
         if (rk_team_poll(share->team, share->thread))
             return;
-        rk_outer(head->kernels, task->weight_gradient, head->width * RK_PANEL, delta,
-                 hidden, c->n, 0, c->n, p, end, part->j0, part->j1);
-        if (task->bias_gradient && part->j0 == 0)
-            rk_outer(head->kernels, task->bias_gradient, RK_PANEL, delta, factor, c->n, 0,
-                     c->n, p, end, 0, 1);
+        size_t stride = head->width * RK_PANEL;
+        if (c->first == 0)
+            start_gradient(task->weight_gradient, stride, p, end, part->j0, part->j1);
+        rk_outer(head->kernels, task->weight_gradient, stride, delta, hidden, c->n, 0, c->n,
+                 p, end, part->j0, part->j1);
+        if (!task->bias_gradient || part->j0 > 0)
+            continue;
+        if (c->first == 0)
+            start_gradient(task->bias_gradient, RK_PANEL, p, end, 0, 1);
+        rk_outer(head->kernels, task->bias_gradient, RK_PANEL, delta, factor, c->n, 0, c->n,
+                 p, end, 0, 1);
     }
 }
 

@@ -46,10 +46,11 @@ struct rk_softmax_task {
     double weight_sum;
     char *log_likelihood; /* reals (OUT) */
     uint8_t *hits;        /* the target is the first of the likeliest (OUT) */
-    /* Training, or weight_gradient NULL: gradients that are added to ... */
+    /* Training, or weight_gradient NULL: gradients to be written (OUT), those of the hidden
+     * units for the rows of `rows` alone. Without rows nothing is. */
     char *weight_gradient, *bias_gradient; /* bias_gradient NULL: none */
-    struct rk_rows hidden_gradient;        /* ... and one that is written, row by row */
-    char *thread_scratch;                  /* rk_softmax_scratch bytes a thread */
+    struct rk_rows hidden_gradient;
+    char *thread_scratch; /* rk_softmax_scratch bytes a thread */
     /* Prediction, or NULL: plain (n_rows, vocab) (OUT). */
     void *log_probabilities;
 };

@@ -17,7 +17,7 @@ struct rk_update {
 };
 
 /* n elements, a whole number of panels; first and second are the moments, NULL where the
- * solver has none. Nothing overlaps. */
+ * solver has none. A gradient of NULL is zero everywhere. Nothing overlaps. */
 typedef void (*rk_update_fn)(const struct rk_update *update, void *weights,
                              const void *gradient, void *first, void *second, size_t n);
 

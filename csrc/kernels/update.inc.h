@@ -22,10 +22,11 @@ RK_INLINE struct RK_T(update_terms) RK_T(update_terms_of)(const struct rk_update
     };
 }
 
-RK_INLINE v_real RK_T(update_gradient)(const struct RK_T(update_terms) * t, v_real gradient,
-                                       v_real weight)
+RK_INLINE v_real RK_T(update_gradient)(const struct RK_T(update_terms) * t,
+                                       const RK_REAL *gradient, size_t i, v_real weight)
 {
-    return v_fma(t->decay, weight, gradient * t->scale);
+    v_real gi = gradient ? v_load(gradient + i) : v_splat(0);
+    return v_fma(t->decay, weight, gi * t->scale);
 }
 
 RK_INLINE v_real RK_T(update_weight)(const struct RK_T(update_terms) * t, v_real weight,
@@ -44,8 +45,7 @@ static void RK_T(update_sgd)(const struct rk_update *u, void *weights, const voi
     const RK_REAL *g = gradient;
     for (size_t i = 0; i < n; i += RK_VL) {
         v_real wi = v_load(w + i);
-        v_store(w + i,
-                RK_T(update_weight)(&t, wi, RK_T(update_gradient)(&t, v_load(g + i), wi)));
+        v_store(w + i, RK_T(update_weight)(&t, wi, RK_T(update_gradient)(&t, g, i, wi)));
     }
 }
 
@@ -57,7 +57,7 @@ RK_INLINE void RK_T(update_with_momentum)(const struct rk_update *u, RK_REAL *w,
     const v_real momentum = v_splat((RK_REAL)u->momentum);
     for (size_t i = 0; i < n; i += RK_VL) {
         v_real wi = v_load(w + i);
-        v_real gi = RK_T(update_gradient)(&t, v_load(g + i), wi);
+        v_real gi = RK_T(update_gradient)(&t, g, i, wi);
         v_real mi = v_fma(momentum, v_load(m + i), gi);
         v_store(m + i, mi);
         v_real direction = nesterov ? v_fma(momentum, mi, gi) : mi;
@@ -91,7 +91,7 @@ static void RK_T(update_adam)(const struct rk_update *u, void *weights,
     const RK_REAL *g = gradient;
     for (size_t i = 0; i < n; i += RK_VL) {
         v_real wi = v_load(w + i);
-        v_real gi = RK_T(update_gradient)(&t, v_load(g + i), wi);
+        v_real gi = RK_T(update_gradient)(&t, g, i, wi);
         v_real mi = v_load(m + i);
         mi = v_fma(toward, gi - mi, mi);
         v_real vi = v_fma(take * gi, gi, keep * v_load(v + i));

@@ -166,9 +166,18 @@ enum rk_status rk_network_solver_create(struct rk_solver **solver,
                                         const uint8_t *decay, const double (*limits)[2],
                                         struct rk_error *error);
 
+/* A moment of a tensor (see rk_solver_n_moments), shaped like it. */
+enum rk_status rk_network_solver_get(void *plain, const struct rk_solver *solver,
+                                     const struct rk_weights *weights, size_t moment,
+                                     size_t index, struct rk_error *error);
+enum rk_status rk_network_solver_set(struct rk_solver *solver,
+                                     const struct rk_weights *weights, size_t moment,
+                                     size_t index, const void *plain,
+                                     struct rk_error *error);
+
 /* Clips the window's gradient to max_grad_norm (0: no clipping) and updates the weights.
  * *norm is the gradient's norm before clipping; when it is not finite nothing is touched
- * and the status is RK_NONFINITE. */
+ * and the status is RK_NONFINITE. Nothing is touched either when cancelled. */
 enum rk_status rk_network_update(struct rk_weights *weights, struct rk_solver *solver,
                                  struct rk_window *window, double learning_rate,
                                  double max_grad_norm, const struct rk_run *run,

@@ -96,9 +96,12 @@ struct rk_window {
     const char **parameters;     /* by tensor */
     const char **initial_states; /* by state, layer after layer */
     /* Training: */
-    char **transposed;     /* by tensor: packed transpose, NULL where none is read */
-    char **gradient;       /* by tensor */
-    char *gradients;       /* laid out as the weights */
+    char **transposed;  /* by tensor: packed transpose, NULL where none is read */
+    char **gradient;    /* by tensor; of a table of its own the rows of `tokens` */
+    char *gradients;    /* laid out as the weights, all but that table */
+    int32_t *tokens;    /* the window's distinct tokens, where there is that table */
+    int32_t *token_row; /* by token: 1 + its row in gradient[0], or 0 */
+    size_t n_tokens;
     char *output_gradient; /* [step][panel][row] of the top layer */
     char *no_gradient;     /* one step of zeros: from a layer that ignores its input */
     char *step;            /* one step of the top layer's width, scratch */
@@ -116,6 +119,12 @@ struct rk_window {
 /* Finds the tokens that repeat (repeats.c); NULL when too few do for it to pay. */
 const struct rk_repeats *rk_window_find_repeats(struct rk_window *window);
 void rk_window_plan_repeats(struct rk_window *window, struct rk_arena *arena);
+
+/* Where the gradients begin in the layout of the weights: behind a table of its own. */
+static inline size_t rk_window_gradients_offset(const struct rk_window *window)
+{
+    return window->token_row ? window->weights->tensors[0].n_bytes : 0;
+}
 
 /* What comes into forward, checked as a whole before anything runs. */
 enum rk_status rk_window_check_input(const struct rk_window *window,

@@ -78,6 +78,13 @@ static size_t output_step(const struct rk_window *window)
     return rk_panels(weights->dtype, weights->hidden_size) * window->batch * RK_PANEL;
 }
 
+/* Bytes of a row of the embedding's gradient, where it is by rows. */
+static size_t table_row(const struct rk_window *window)
+{
+    const struct rk_weights *weights = window->weights;
+    return rk_panels(weights->dtype, weights->embedding_size) * RK_PANEL;
+}
+
 static struct rk_rows output_gradient(const struct rk_window *window)
 {
     return (struct rk_rows){.base = window->output_gradient,
@@ -103,6 +110,26 @@ static void embed(const struct rk_window *window, const struct rk_team *team, in
     }
 }
 
+/* Zeroes this thread's share of what will be added to. A head that runs writes its own
+ * gradients, and those of the outputs where every row is scored. */
+static void start_gradients(const struct forward *forward, const struct rk_team *team,
+                            int thread)
+{
+    const struct rk_window *window = forward->window;
+    const struct rk_weights *weights = window->weights;
+    const struct rk_tensor *output = &weights->tensors[rk_weights_output(weights)];
+    bool tied = weights->tie_weights, head_runs = forward->head.n_rows > 0;
+    size_t first = tied && !head_runs ? 0 : weights->tensors[0].n_bytes;
+    size_t end = head_runs && !tied ? output->offset : weights->n_bytes;
+    size_t offset = rk_window_gradients_offset(window);
+    zero_share(window->gradients + (first - offset), end - first, team, thread);
+    if (!tied)
+        zero_share(window->gradient[0], window->n_tokens * table_row(window), team, thread);
+    if (forward->head.n_rows < window->n_steps * window->batch)
+        zero_share(window->output_gradient, window->n_steps * output_step(window), team,
+                   thread);
+}
+
 static void forward_task(void *context, struct rk_team *team, int thread)
 {
     const struct forward *forward = context;
@@ -115,16 +142,28 @@ static void forward_task(void *context, struct rk_team *team, int thread)
         spread_flags(kernels, window->resets, forward->input->resets, 0, row0, row1);
         spread_flags(kernels, window->active, forward->input->active, 1, row0, row1);
     }
-    if (window->training) {
-        zero_share(window->gradients, window->weights->n_bytes, team, thread);
-        zero_share(window->output_gradient, window->n_steps * output_step(window), team,
-                   thread);
-    }
+    if (window->training)
+        start_gradients(forward, team, thread);
     rk_team_wait(team);
     for (size_t l = 0; l < window->weights->n_layers; l++)
         rk_sequence_forward(&window->sequences[l], team, thread);
     if (forward->head.targets)
         rk_softmax_run(&window->head, &forward->head, team, thread);
+}
+
+/* Gives each distinct token of the window a row of the embedding's gradient. */
+static void find_tokens(struct rk_window *window)
+{
+    for (size_t i = 0; i < window->n_tokens; i++)
+        window->token_row[window->tokens[i]] = 0;
+    window->n_tokens = 0;
+    for (size_t r = 0; r < window->n_steps * window->batch; r++) {
+        int32_t *row = &window->token_row[window->ids[r]];
+        if (*row > 0)
+            continue;
+        window->tokens[window->n_tokens++] = window->ids[r];
+        *row = (int32_t)window->n_tokens;
+    }
 }
 
 /* Connects the layers for this input's shape: each reads what the one below it leaves. */
@@ -232,6 +271,8 @@ static enum rk_status run_forward(struct rk_window *window, struct rk_state *sta
     window->n_steps = input->n_steps;
     window->batch = input->batch;
     memcpy(window->ids, input->ids, input->n_steps * input->batch * sizeof *window->ids);
+    if (window->token_row)
+        find_tokens(window);
     status = reserve_threads(window, team.n_threads, error);
     if (status == RK_OK)
         status = start_layers(window, state, input, error);
@@ -347,8 +388,8 @@ static void scatter_share(const struct rk_window *window, const struct rk_team *
     }
     rk_share(rk_panels(weights->dtype, weights->embedding_size), team->n_threads, thread,
              &panel0, &panel1);
-    rk_embedding_scatter(&window->embedding, window->gradient[0], first->input_gradient,
-                         batch, ids, n_rows, panel0, panel1);
+    rk_embedding_scatter(&window->embedding, window->gradient[0], window->token_row,
+                         first->input_gradient, batch, ids, n_rows, panel0, panel1);
 }
 
 static void backward_task(void *context, struct rk_team *team, int thread)

@@ -16,6 +16,9 @@ enum rk_status rk_network_solver_create(struct rk_solver **solver,
         tensors[i] = (struct rk_solver_tensor){
             .offset = weights->tensors[i].offset,
             .n_bytes = weights->tensors[i].n_bytes,
+            .row_bytes = weights->tensors[i].is_table
+                             ? weights->tensors[i].n_bytes / weights->vocab_size
+                             : 0,
             .decay = decay[i] != 0,
             .low = limits[i][0],
             .high = limits[i][1],
@@ -23,6 +26,40 @@ enum rk_status rk_network_solver_create(struct rk_solver **solver,
     enum rk_status status =
         rk_solver_create(solver, weights->kernels, options, tensors, n, error);
     rk_free(tensors);
+    return status;
+}
+
+static enum rk_status check_moment(const struct rk_solver *solver,
+                                   const struct rk_weights *weights, size_t moment,
+                                   size_t index, struct rk_error *error)
+{
+    if (moment >= rk_solver_n_moments(solver))
+        return rk_fail(error, RK_INVALID, "moment %zu does not exist; there are %zu",
+                       moment, rk_solver_n_moments(solver));
+    return rk_weights_check_index(weights, index, error);
+}
+
+enum rk_status rk_network_solver_get(void *plain, const struct rk_solver *solver,
+                                     const struct rk_weights *weights, size_t moment,
+                                     size_t index, struct rk_error *error)
+{
+    enum rk_status status = check_moment(solver, weights, moment, index, error);
+    if (status == RK_OK)
+        rk_tensor_unpack(&weights->tensors[index], weights->dtype, plain,
+                         rk_solver_moment(solver, moment) + weights->tensors[index].offset);
+    return status;
+}
+
+enum rk_status rk_network_solver_set(struct rk_solver *solver,
+                                     const struct rk_weights *weights, size_t moment,
+                                     size_t index, const void *plain,
+                                     struct rk_error *error)
+{
+    enum rk_status status = check_moment(solver, weights, moment, index, error);
+    if (status == RK_OK)
+        rk_tensor_pack(&weights->tensors[index], weights->dtype,
+                       rk_solver_moment(solver, moment) + weights->tensors[index].offset,
+                       plain);
     return status;
 }
 
@@ -51,9 +88,19 @@ enum rk_status rk_network_update(struct rk_weights *weights, struct rk_solver *s
     if (status != RK_OK)
         return status;
     status = rk_window_check_gradients(window, error);
+    const struct rk_gradient gradient = {
+        .values = window->gradients,
+        .offset = rk_window_gradients_offset(window),
+        .rows = window->gradient ? window->gradient[0] : NULL,
+        .row = window->token_row,
+    };
+    struct rk_team team;
+    rk_team_init(&team, run->n_threads);
+    team.poll = run->poll;
+    team.poll_context = run->poll_context;
     if (status == RK_OK)
-        status = rk_solver_step(solver, weights->arena, window->gradients, learning_rate,
-                                max_grad_norm, run->n_threads, norm, error);
+        status = rk_solver_step(solver, weights->arena, &gradient, learning_rate,
+                                max_grad_norm, &team, norm, error);
     if (status == RK_OK)
         restore_padding(weights, solver);
     rk_window_leave(window);

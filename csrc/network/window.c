@@ -8,14 +8,36 @@
 
 /* -------------------------------------------------------------------- memory */
 
+/* Places for the gradients: of what the window can read of the embedding, of all else. */
+static void plan_gradients(struct rk_window *window, struct rk_arena *arena)
+{
+    const struct rk_weights *weights = window->weights;
+    size_t table_bytes = 0, n = window->max_steps * window->max_batch;
+    size_t row_bytes = rk_panels(weights->dtype, weights->embedding_size) * RK_PANEL;
+    char *rows = NULL;
+    window->gradient = rk_arena_take(arena, weights->n_tensors, sizeof *window->gradient);
+    if (!weights->tie_weights) {
+        size_t most = n < weights->vocab_size ? n : weights->vocab_size;
+        table_bytes = weights->tensors[0].n_bytes;
+        rows = rk_arena_take(arena, most, row_bytes);
+        window->tokens = rk_arena_take(arena, most, sizeof *window->tokens);
+        window->token_row =
+            rk_arena_take(arena, weights->vocab_size, sizeof *window->token_row);
+    }
+    window->gradients = rk_arena_take(arena, weights->n_bytes - table_bytes, 1);
+    for (size_t i = 0; arena->base && i < weights->n_tensors; i++)
+        window->gradient[i] =
+            i == 0 && rows ? rows
+                           : window->gradients + (weights->tensors[i].offset - table_bytes);
+}
+
 static void plan_training(struct rk_window *window, struct rk_arena *arena)
 {
     const struct rk_weights *weights = window->weights;
     size_t n_tensors = weights->n_tensors, row_bytes = window->max_batch * RK_PANEL;
     size_t hidden_panels = rk_panels(weights->dtype, weights->hidden_size);
     window->transposed = rk_arena_take(arena, n_tensors, sizeof *window->transposed);
-    window->gradient = rk_arena_take(arena, n_tensors, sizeof *window->gradient);
-    window->gradients = rk_arena_take(arena, weights->n_bytes, 1);
+    plan_gradients(window, arena);
     window->output_gradient =
         rk_arena_take(arena, window->max_steps * hidden_panels, row_bytes);
     window->step = rk_arena_take(arena, hidden_panels, row_bytes);
@@ -35,8 +57,6 @@ static void plan_training(struct rk_window *window, struct rk_arena *arena)
     window->no_gradient =
         rk_arena_take(arena, rk_panels(weights->dtype, widest), row_bytes);
     rk_window_plan_repeats(window, arena);
-    for (size_t i = 0; arena->base && i < n_tensors; i++)
-        window->gradient[i] = window->gradients + weights->tensors[i].offset;
 }
 
 /* Everything a window owns, in one piece of memory. What grows with it: input, flags and
@@ -255,16 +275,33 @@ enum rk_status rk_window_get_outputs(void *plain, const struct rk_window *window
     return RK_OK;
 }
 
+/* The table's gradient in full: zero but for the rows of the window's tokens. */
+static void unpack_rows(const struct rk_window *window, char *plain)
+{
+    const struct rk_weights *weights = window->weights;
+    size_t width = weights->embedding_size;
+    size_t plain_row = width * rk_real_size(weights->dtype);
+    size_t row_bytes = rk_panels(weights->dtype, width) * RK_PANEL;
+    memset(plain, 0, weights->vocab_size * plain_row);
+    for (size_t i = 0; i < window->n_tokens; i++)
+        rk_rows_unpack(weights->dtype, plain + (size_t)window->tokens[i] * plain_row,
+                       window->gradient[0] + i * row_bytes, RK_PANEL, 1, width);
+}
+
 enum rk_status rk_window_get_gradient(void *plain, const struct rk_window *window,
                                       size_t index, struct rk_error *error)
 {
     enum rk_status status = rk_window_check_gradients(window, error);
     if (status == RK_OK)
         status = rk_weights_check_index(window->weights, index, error);
-    if (status == RK_OK)
+    if (status != RK_OK)
+        return status;
+    if (index == 0 && window->token_row)
+        unpack_rows(window, plain);
+    else
         rk_tensor_unpack(&window->weights->tensors[index], window->weights->dtype, plain,
                          window->gradient[index]);
-    return status;
+    return RK_OK;
 }
 
 enum rk_status rk_window_state_width(const struct rk_window *window, size_t layer,

@@ -6,9 +6,13 @@
 
 #include "kernels/update.h"
 
-/* The arrays are cut into blocks, none across two tensors. Threads own blocks; the norm
- * adds the blocks' sums in order, so that it does not depend on who made them. */
-enum { BLOCK_BYTES = 64 << 10 };
+/* The arrays are cut into blocks, none across two tensors or through a row. Threads own
+ * blocks; the norm adds the blocks' sums in order, so that it does not depend on who made
+ * them. */
+enum {
+    BLOCK_BYTES = 64 << 10,
+    LONG_STEP = 64 << 20, /* bytes of weights that may take 50 ms on one thread */
+};
 
 struct block {
     size_t offset, n_bytes, tensor;
@@ -17,7 +21,7 @@ struct block {
 struct rk_solver {
     const struct rk_kernels *kernels;
     struct rk_solver_options options;
-    size_t n_tensors, n_blocks;
+    size_t n_tensors, n_blocks, n_bytes;
     struct rk_solver_tensor *tensors;
     struct block *blocks;
     double *sums;         /* of a block's squares */
@@ -67,9 +71,18 @@ static enum rk_status check_tensors(const struct rk_solver_tensor *tensors,
     return RK_OK;
 }
 
+static size_t block_bytes(const struct rk_solver_tensor *tensor)
+{
+    size_t row = tensor->row_bytes;
+    if (row == 0)
+        return BLOCK_BYTES;
+    return row < BLOCK_BYTES ? BLOCK_BYTES / row * row : row;
+}
+
 static size_t blocks_of(const struct rk_solver_tensor *tensor)
 {
-    return tensor->n_bytes / BLOCK_BYTES + (tensor->n_bytes % BLOCK_BYTES != 0);
+    size_t whole = block_bytes(tensor);
+    return tensor->n_bytes / whole + (tensor->n_bytes % whole != 0);
 }
 
 static void cut_blocks(struct rk_solver *solver)
@@ -77,16 +90,17 @@ static void cut_blocks(struct rk_solver *solver)
     struct block *block = solver->blocks;
     for (size_t i = 0; i < solver->n_tensors; i++) {
         const struct rk_solver_tensor *tensor = &solver->tensors[i];
-        for (size_t done = 0; done < tensor->n_bytes; done += BLOCK_BYTES, block++) {
+        size_t whole = block_bytes(tensor);
+        for (size_t done = 0; done < tensor->n_bytes; done += whole, block++) {
             size_t left = tensor->n_bytes - done;
             *block = (struct block){.offset = tensor->offset + done,
-                                    .n_bytes = left < BLOCK_BYTES ? left : BLOCK_BYTES,
+                                    .n_bytes = left < whole ? left : whole,
                                     .tensor = i};
         }
     }
 }
 
-static bool alloc_arrays(struct rk_solver *solver, size_t n_bytes)
+static bool alloc_arrays(struct rk_solver *solver)
 {
     enum rk_solver_kind kind = solver->options.kind;
     bool needs_first = kind != RK_SGD, needs_second = kind == RK_ADAM || kind == RK_ADAMW;
@@ -94,9 +108,9 @@ static bool alloc_arrays(struct rk_solver *solver, size_t n_bytes)
     solver->blocks = rk_alloc(solver->n_blocks * sizeof *solver->blocks);
     solver->sums = rk_alloc(solver->n_blocks * sizeof *solver->sums);
     if (needs_first)
-        solver->first = rk_alloc(n_bytes);
+        solver->first = rk_alloc(solver->n_bytes);
     if (needs_second)
-        solver->second = rk_alloc(n_bytes);
+        solver->second = rk_alloc(solver->n_bytes);
     return solver->tensors && solver->blocks && solver->sums &&
            (!needs_first || solver->first) && (!needs_second || solver->second);
 }
@@ -118,13 +132,14 @@ enum rk_status rk_solver_create(struct rk_solver **result, const struct rk_kerne
     solver->kernels = kernels;
     solver->options = *options;
     solver->n_tensors = n_tensors;
+    solver->n_bytes = tensors[n_tensors - 1].offset + tensors[n_tensors - 1].n_bytes;
     for (size_t i = 0; i < n_tensors; i++)
         solver->n_blocks += blocks_of(&tensors[i]);
-    size_t n_bytes = tensors[n_tensors - 1].offset + tensors[n_tensors - 1].n_bytes;
-    if (!alloc_arrays(solver, n_bytes)) {
+    if (!alloc_arrays(solver)) {
+        rk_fail(error, RK_NOMEM, "no memory for a solver of %zu bytes of weights",
+                solver->n_bytes);
         rk_solver_free(solver);
-        return rk_fail(error, RK_NOMEM, "no memory for a solver of %zu bytes of weights",
-                       n_bytes);
+        return RK_NOMEM;
     }
     memcpy(solver->tensors, tensors, n_tensors * sizeof *tensors);
     cut_blocks(solver);
@@ -155,14 +170,30 @@ uint64_t rk_solver_n_steps(const struct rk_solver *solver)
     return solver->n_steps;
 }
 
+void rk_solver_set_n_steps(struct rk_solver *solver, uint64_t n_steps)
+{
+    solver->n_steps = n_steps;
+}
+
+size_t rk_solver_n_moments(const struct rk_solver *solver)
+{
+    return (solver->first != NULL) + (solver->second != NULL);
+}
+
+char *rk_solver_moment(const struct rk_solver *solver, size_t moment)
+{
+    return moment == 0 ? solver->first : solver->second;
+}
+
 /* ---------------------------------------------------------------------- step */
 
 struct step {
     struct rk_solver *solver;
     char *weights;
-    const char *gradient;
+    const struct rk_gradient *gradient;
     double learning_rate, max_norm;
-    double norm; /* written by thread 0 */
+    double norm; /* written by thread 0, as is `stopped` */
+    bool stopped;
 };
 
 static rk_update_fn update_of(const struct rk_solver *solver)
@@ -204,6 +235,68 @@ static struct rk_update start_update(const struct step *step, double norm)
     return update;
 }
 
+static const char *values_at(const struct rk_gradient *gradient, const struct block *block)
+{
+    return gradient->values + (block->offset - gradient->offset);
+}
+
+/* The gradient of a row of the table, or NULL. */
+static const char *row_gradient(const struct rk_gradient *gradient,
+                                const struct rk_solver_tensor *table, size_t row)
+{
+    size_t place = (size_t)gradient->row[row];
+    return place ? gradient->rows + (place - 1) * table->row_bytes : NULL;
+}
+
+static double sum_block(const struct step *step, const struct block *block)
+{
+    const struct rk_kernels *kernels = step->solver->kernels;
+    const struct rk_solver_tensor *tensor = &step->solver->tensors[block->tensor];
+    size_t real = rk_real_size(kernels->dtype);
+    if (!tensor->row_bytes)
+        return kernels->sum_squares(values_at(step->gradient, block),
+                                    block->n_bytes / real);
+    double sum = 0;
+    size_t row = (block->offset - tensor->offset) / tensor->row_bytes;
+    for (size_t left = block->n_bytes / tensor->row_bytes; left > 0; left--, row++) {
+        const char *gradient = row_gradient(step->gradient, tensor, row);
+        if (gradient)
+            sum += kernels->sum_squares(gradient, tensor->row_bytes / real);
+    }
+    return sum;
+}
+
+static void update_part(const struct step *step, const struct rk_update *update, size_t at,
+                        const char *gradient, size_t n_bytes)
+{
+    const struct rk_solver *solver = step->solver;
+    update_of(solver)(update, step->weights + at, gradient,
+                      solver->first ? solver->first + at : NULL,
+                      solver->second ? solver->second + at : NULL,
+                      n_bytes / rk_real_size(solver->kernels->dtype));
+}
+
+/* Row by row where there is a gradient. Rows without one are a part together, or left
+ * alone where they would not move. */
+static void update_rows(const struct step *step, const struct rk_update *update,
+                        const struct block *block)
+{
+    const struct rk_solver_tensor *table = &step->solver->tensors[block->tensor];
+    bool moves = step->solver->first || update->decay != 0 || update->shrink != 1 ||
+                 isfinite(update->low) || isfinite(update->high);
+    size_t row_bytes = table->row_bytes, row = (block->offset - table->offset) / row_bytes;
+    size_t end = row + block->n_bytes / row_bytes, next;
+    for (; row < end; row = next) {
+        const char *gradient = row_gradient(step->gradient, table, row);
+        next = row + 1;
+        while (!gradient && next < end && !row_gradient(step->gradient, table, next))
+            next++;
+        if (gradient || moves)
+            update_part(step, update, table->offset + row * row_bytes, gradient,
+                        (next - row) * row_bytes);
+    }
+}
+
 static void update_block(const struct step *step, const struct block *block,
                          struct rk_update update)
 {
@@ -216,11 +309,11 @@ static void update_block(const struct step *step, const struct block *block,
         update.decay = alpha;
     update.low = tensor->low;
     update.high = tensor->high;
-    size_t at = block->offset;
-    update_of(solver)(&update, step->weights + at, step->gradient + at,
-                      solver->first ? solver->first + at : NULL,
-                      solver->second ? solver->second + at : NULL,
-                      block->n_bytes / rk_real_size(solver->kernels->dtype));
+    if (tensor->row_bytes)
+        update_rows(step, &update, block);
+    else
+        update_part(step, &update, block->offset, values_at(step->gradient, block),
+                    block->n_bytes);
 }
 
 static void step_task(void *context, struct rk_team *team, int thread)
@@ -229,12 +322,10 @@ static void step_task(void *context, struct rk_team *team, int thread)
     const struct rk_solver *solver = step->solver;
     size_t first, last;
     rk_share(solver->n_blocks, team->n_threads, thread, &first, &last);
-    for (size_t i = first; i < last; i++) {
-        const struct block *block = &solver->blocks[i];
-        solver->sums[i] = solver->kernels->sum_squares(
-            step->gradient + block->offset,
-            block->n_bytes / rk_real_size(solver->kernels->dtype));
-    }
+    for (size_t i = first; i < last && !rk_team_poll(team, thread); i++)
+        solver->sums[i] = sum_block(step, &solver->blocks[i]);
+    if (thread == 0)
+        step->stopped = rk_team_poll(team, thread); /* for the last time */
     rk_team_wait(team);
     double norm = 0;
     for (size_t i = 0; i < solver->n_blocks; i++)
@@ -242,16 +333,17 @@ static void step_task(void *context, struct rk_team *team, int thread)
     norm = sqrt(norm);
     if (thread == 0)
         step->norm = norm;
-    if (!isfinite(norm))
+    if (step->stopped || !isfinite(norm))
         return;
     struct rk_update update = start_update(step, norm);
     for (size_t i = first; i < last; i++)
         update_block(step, &solver->blocks[i], update);
 }
 
-enum rk_status rk_solver_step(struct rk_solver *solver, char *weights, const char *gradient,
-                              double learning_rate, double max_norm, int n_threads,
-                              double *norm, struct rk_error *error)
+enum rk_status rk_solver_step(struct rk_solver *solver, char *weights,
+                              const struct rk_gradient *gradient, double learning_rate,
+                              double max_norm, struct rk_team *team, double *norm,
+                              struct rk_error *error)
 {
     if (!(learning_rate >= 0 && isfinite(learning_rate)))
         return rk_fail(error, RK_INVALID,
@@ -267,9 +359,10 @@ enum rk_status rk_solver_step(struct rk_solver *solver, char *weights, const cha
                         .gradient = gradient,
                         .learning_rate = learning_rate,
                         .max_norm = max_norm};
-    struct rk_team team;
-    rk_team_init(&team, n_threads);
-    rk_team_run(&team, step_task, &step);
+    if (solver->n_bytes < LONG_STEP)
+        team->poll = NULL;
+    if (rk_team_run(team, step_task, &step) != RK_OK)
+        return rk_fail(error, RK_CANCELLED, "cancelled");
     *norm = step.norm;
     if (!isfinite(step.norm))
         return rk_fail(error, RK_NONFINITE,

@@ -40,11 +40,21 @@ struct rk_solver_options {
     double alpha;                   /* weight decay, >= 0 */
 };
 
-/* A part of the flat array with rules of its own; offset and n_bytes are whole panels. */
+/* A part of the flat array with rules of its own; offset and n_bytes are whole panels. The
+ * first one may be a table: then its gradient comes by rows, most of which have none. */
 struct rk_solver_tensor {
     size_t offset, n_bytes;
+    size_t row_bytes; /* of a table, whole panels; else 0 */
     bool decay;
     double low, high; /* limits after each step; -inf, inf: none */
+};
+
+/* A gradient. Padding lanes are zero. */
+struct rk_gradient {
+    const char *values; /* laid out as the weights, from `offset` on: all but the table */
+    size_t offset;
+    const char *rows;   /* those rows of the table that have a gradient */
+    const int32_t *row; /* by row of the table: 1 + its place in `rows`; 0: it has none */
 };
 
 struct rk_solver;
@@ -57,14 +67,20 @@ enum rk_status rk_solver_create(struct rk_solver **solver, const struct rk_kerne
 void rk_solver_free(struct rk_solver *solver);
 
 /* One step. `max_norm` 0: no clipping. *norm (OUT) is the norm before clipping, summed in
- * double in a fixed order; when it is not finite nothing is touched, no step is counted and
- * the status is RK_NONFINITE. Padding lanes of the gradient are zero. */
-enum rk_status rk_solver_step(struct rk_solver *solver, char *weights, const char *gradient,
-                              double learning_rate, double max_norm, int n_threads,
-                              double *norm, struct rk_error *error);
+ * double in a fixed order; when it is not finite, or the team's poll asks to stop before
+ * anything is written, nothing is touched, no step is counted and the status says so. The
+ * poll is asked only where a step may take long. */
+enum rk_status rk_solver_step(struct rk_solver *solver, char *weights,
+                              const struct rk_gradient *gradient, double learning_rate,
+                              double max_norm, struct rk_team *team, double *norm,
+                              struct rk_error *error);
 
 const struct rk_solver_tensor *rk_solver_tensors(const struct rk_solver *solver, size_t *n);
-/* Steps made so far. */
+/* What a solver remembers: the number of steps made so far, and its moments (0 to 2 of
+ * them), laid out as the weights. */
 uint64_t rk_solver_n_steps(const struct rk_solver *solver);
+void rk_solver_set_n_steps(struct rk_solver *solver, uint64_t n_steps);
+size_t rk_solver_n_moments(const struct rk_solver *solver);
+char *rk_solver_moment(const struct rk_solver *solver, size_t moment);
 
 #endif

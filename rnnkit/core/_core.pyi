@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Sequence
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +9,10 @@ Reals = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.uint8]
 Limits = Sequence[tuple[float, float] | None]
+
+class SolverState(TypedDict):
+    steps: int
+    moments: list[list[Reals]]
 
 class Program:
     dtype: str
@@ -106,6 +111,8 @@ class Solver:
     ) -> None: ...
     @property
     def steps(self) -> int: ...
+    def state(self) -> SolverState: ...
+    def load_state(self, state: SolverState) -> None: ...
     def update(
         self,
         window: Window,

@@ -660,6 +660,69 @@ cdef class Solver:
     def steps(self):
         return rk.rk_solver_n_steps(self.handle)
 
+    def state(self):
+        """Return what goes on from step to step, as plain arrays that are copies.
+
+        Returns
+        -------
+        state : dict
+            ``steps``, an int, and ``moments``: none, one or two (of the gradient, of its
+            square), each a list of arrays by tensor, shaped like the weights.
+        """
+        moments = [
+            [self._moment(moment, i) for i in range(len(self.weights.shapes))]
+            for moment in range(rk.rk_solver_n_moments(self.handle))
+        ]
+        return {"steps": self.steps, "moments": moments}
+
+    def load_state(self, state):
+        """Go on from a `state` of a solver of this kind, for weights of these shapes.
+
+        Raises
+        ------
+        ValueError
+            When something is missing or has another shape; nothing has been touched.
+        """
+        shapes, dtype = self.weights.shapes, self.weights.dtype
+        missing = {"steps", "moments"} - set(state)
+        if missing:
+            raise ValueError(f"the solver's state has no {', '.join(sorted(missing))}")
+        cdef size_t steps = index_of("steps", state["steps"])
+        wanted = rk.rk_solver_n_moments(self.handle)
+        given = [len(moment) for moment in state["moments"]]
+        if given != [len(shapes)] * wanted:
+            raise ValueError(f"the solver's state has moments of {given} tensors; it must "
+                             f"have {wanted} moments, each of {len(shapes)}")
+        moments = [
+            [plain(f"tensor {i} of moment {k}", array, shapes[i], dtype)
+             for i, array in enumerate(moment)]
+            for k, moment in enumerate(state["moments"])
+        ]
+        for k, moment in enumerate(moments):
+            for i, array in enumerate(moment):
+                self._set_moment(k, i, array)
+        rk.rk_solver_set_n_steps(self.handle, steps)
+
+    def _moment(self, size_t moment, size_t index):
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        array = np.empty(self.weights._shape(index), self.weights.dtype)
+        cdef void *data = write_to(array)
+        with nogil:
+            status = rk.rk_network_solver_get(data, self.handle, self.weights.handle,
+                                              moment, index, &error)
+        check(status, &error)
+        return array
+
+    def _set_moment(self, size_t moment, size_t index, array):
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        cdef const void *data = read_from(array)
+        with nogil:
+            status = rk.rk_network_solver_set(self.handle, self.weights.handle, moment,
+                                              index, data, &error)
+        check(status, &error)
+
     def update(self, Window window not None, double learning_rate, double max_grad_norm=0.0,
                int n_threads=1):
         """Make one step with a window's gradient; after its backward.

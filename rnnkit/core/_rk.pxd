@@ -63,6 +63,8 @@ cdef extern from "solvers/solver.h" nogil:
     struct rk_solver
     void rk_solver_free(rk_solver *solver)
     uint64_t rk_solver_n_steps(const rk_solver *solver)
+    void rk_solver_set_n_steps(rk_solver *solver, uint64_t n_steps)
+    size_t rk_solver_n_moments(const rk_solver *solver)
 
 cdef extern from "network/network.h" nogil:
     enum:
@@ -151,6 +153,12 @@ cdef extern from "network/network.h" nogil:
                                        const rk_solver_options *options,
                                        const uint8_t *decay, const double (*limits)[2],
                                        rk_error *error)
+    rk_status rk_network_solver_get(void *plain, const rk_solver *solver,
+                                    const rk_weights *weights, size_t moment, size_t index,
+                                    rk_error *error)
+    rk_status rk_network_solver_set(rk_solver *solver, const rk_weights *weights,
+                                    size_t moment, size_t index, const void *plain,
+                                    rk_error *error)
     rk_status rk_network_update(rk_weights *weights, rk_solver *solver, rk_window *window,
                                 double learning_rate, double max_grad_norm,
                                 const rk_run *run, double *norm, rk_error *error)
