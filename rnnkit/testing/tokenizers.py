@@ -229,7 +229,8 @@ class TokenizerTests:
         fitted = self.fitted()
         config = NetworkConfig(fitted.n_tokens, 3, (trace(RNN(), 3, 3),))
         values = Network(config).initial_values(np.random.default_rng(0))
-        encoder = TextEncoder(fitted, {"name": name})
+        origin = {"name": name, "distribution": None, "version": None, "is_name": True}
+        encoder = TextEncoder(fitted, origin)
         model = LanguageModel.from_values(config, values, encoder)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.rnn"
