@@ -229,7 +229,7 @@ class Trainer:
         return State(self.weights, self.network.programs(), windows.n_streams)
 
     def _carried_state(self, windows: Windows) -> State:
-        """Return the initial state, but of a running text that of the last pass's end."""
+        """Return the initial state; of a running text, that of the last end."""
         state = self._initial_state(windows)
         if self._last_state is None or not windows.carry_state:
             return state
