@@ -185,7 +185,9 @@ def test_a_prompt_of_a_million_ids_takes_no_more_memory_than_a_short_one() -> No
     config = NetworkConfig(3, 1, (graph,))
     network = Network(config)
     values = network.initial_values(np.random.default_rng(0))
-    model = LanguageModel.from_values(config, values, IdEncoder(2))
+    model = LanguageModel.from_values(
+        config, values, IdEncoder(2), Options(n_threads=1)
+    )
     prompt = np.zeros(1_000_000, np.int32)
     chances = model.predict_next_proba(prompt)
     assert np.isfinite(chances).all()

@@ -34,7 +34,7 @@ class Evaluation:
     @property
     def perplexity(self) -> float:
         """exp(-score)."""
-        return math.exp(-self.score) if self.score > -700.0 else math.inf
+        return perplexity(-self.score)
 
     @property
     def accuracy(self) -> float:
@@ -47,6 +47,11 @@ class Evaluation:
         if self.n_characters is None:
             return None
         return -self.log_likelihood / math.log(2.0) / self.n_characters
+
+
+def perplexity(loss: float) -> float:
+    """Return exp(loss), infinite where that is too large for a double."""
+    return math.exp(loss) if loss < 709.0 else math.inf
 
 
 def score_tokens(

@@ -4,7 +4,7 @@
 import time
 from dataclasses import dataclass
 
-from rnnkit.runtime.scoring import Evaluation
+from rnnkit.runtime.scoring import Evaluation, perplexity
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -51,13 +51,11 @@ class Progress:
             return
         report = result.validation
         text = f"{self._head(result.epoch)}  loss {result.loss:.4f}"
-        if report is None:
-            text += f"  accuracy {result.accuracy:.3f}"
-        else:
-            text += (
-                f"  validation {-report.score:.4f}  perplexity {report.perplexity:.2f}"
-                f"  accuracy {report.accuracy:.3f}"
-            )
+        if report is not None:
+            text += f"  validation {-report.score:.4f}"
+        accuracy = result.accuracy if report is None else report.accuracy
+        text += f"  perplexity {perplexity(result.watched_loss):.2f}"
+        text += f"  accuracy {accuracy:.3f}"
         speed = result.n_tokens / max(result.seconds, 1e-9)
         left = (now - self._begin) / self._n_done * (self._max_iter - self._n_done)
         print(f"{text}  {speed:,.0f} tokens/s  {_clock(left)} left", flush=True)
