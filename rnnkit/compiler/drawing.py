@@ -55,7 +55,8 @@ def _rows(graph: Graph) -> list[tuple[str, str, str]]:
         read = {lanes.index(a) for a in node.args if a in lanes}
         before = list(lanes)
         lanes = [a if a is not None and last[a] > i else None for a in lanes]
-        own = lanes.index(None) if None in lanes else len(lanes)
+        free = [lane for lane, a in enumerate(lanes) if a is None]
+        own = min(read.intersection(free) or free or {len(lanes)})
         lanes[own : own + 1] = [i]
         mark = MARKS.get(node.op, PLAIN)
         rows.append((_lanes(before, read, own, mark), mark, _text(graph, i, node)))
