@@ -70,7 +70,9 @@ def _row(plan: Plan, name: str, shape: Shape) -> Row:
         row.columns[f"{title} tok/s"] = thousands(n / row.median(title))
     for title in eager:
         row.compare(title, title, targets.PLUGIN_EAGER)
-    flops, lstm_flops = (w.products.training_flops(n, n) for w in (ours, lstm))
+    flops, lstm_flops = (
+        work.products.training_flops(n, work.n_projected) for work in (ours, lstm)
+    )
     row.share("rate of lstm", flops, "lstm", lstm_flops, targets.PLUGIN_PER_FLOP)
     same = Ratio.of(times["lstm"], times["renamed"])
     row.columns["lstm renamed"] = f"{same}{missed(same.high, 1.0)}"

@@ -50,7 +50,7 @@ def _row(plan: Plan, name: str, shape: Shape, cell: str, tokens: Tokens) -> Row:
         row.columns[f"{engine} tok/s"] = thousands(n / row.median(engine))
     for engine in list(engines)[1:]:
         row.compare(engine, engine, targets.training(engine, name, cell))
-    flops = ours.products.training_flops(n, n)
+    flops = ours.products.training_flops(n, ours.n_projected)
     row.columns["GF"] = f"{flops / row.median('rnnkit') / 1e9:.0f}"
     row.columns["NumPy GF"] = f"{LargeProduct.FLOPS / row.median('product') / 1e9:.0f}"
     wanted = targets.SHARE_OF_PRODUCT.get(name) if cell == "lstm" else None

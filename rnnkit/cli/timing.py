@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-PAUSE = 0.05  # seconds before each task: threads that spin for the last one go to sleep
+# Seconds before each task, until threads that spin for the last one sleep: those of
+# OpenBLAS do so for a tenth of a second, and would share a core with whoever comes next.
+PAUSE = 0.25
 SAMPLE = 0.05  # seconds that a sample takes at least
 WARM_ROUNDS = 2  # at the start, not counted
 

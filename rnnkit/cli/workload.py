@@ -178,6 +178,16 @@ class Workload:
         graphs = [differentiate(graph) for graph in self.network.config.graphs]
         return Products.of(graphs, self.shape.V)
 
+    @property
+    def n_projected(self) -> int:
+        """Rows that the first layer's products of the input see in a training step.
+
+        A window's repeated tokens are projected once, unless three in four or more
+        differ (csrc/network/repeats.c).
+        """
+        n, distinct = self.shape.n_tokens, len(np.unique(self.tokens.ids))
+        return distinct if 4 * distinct <= 3 * n else n
+
     def train_step(self) -> float:
         """Forward, loss, backward, clip, update, over one window; return the loss."""
         window, loss = self._backward()
