@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-# Seconds before each task, until threads that spin for the last one sleep: those of
-# OpenBLAS do so for a tenth of a second, and would share a core with whoever comes next.
+# Seconds before each task, until threads that spin for the last one sleep: OpenBLAS's
+# do so for a tenth of a second, and would share a core with whoever comes next.
 PAUSE = 0.25
 SAMPLE = 0.05  # seconds that a sample takes at least
 WARM_ROUNDS = 2  # at the start, not counted
