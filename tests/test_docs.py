@@ -61,7 +61,14 @@ def test_the_commands_of_the_readme_are_commands(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/cells.md"]
+    "document",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "ARCHITECTURE.md",
+        "docs/cells.md",
+        "docs/plugins.md",
+    ],
 )
 def test_links_between_documents_lead_somewhere(root: Path, document: str) -> None:
     path = root / document

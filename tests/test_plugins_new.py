@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``rnnkit plugins new | check | show``, and the drawing of a cell."""
 
+import contextlib
+import io
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rnnkit.cells import LSTM, RNN, Cell, tanh
 from rnnkit.cli import main
 from rnnkit.compiler import trace
+from rnnkit.testing.checks import run_checks
 
 
 def pip_install(package: Path, site: Path) -> None:
@@ -91,6 +96,35 @@ def test_a_tokenizer_is_shown_with_its_description(
 ) -> None:
     assert main(["plugins", "show", "word"]) == 0
     assert "lowercase" in capsys.readouterr().out
+
+
+def test_the_tutorial_leads_to_a_package_that_passes(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (root / "docs" / "plugins.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    assert main(["plugins", "new", "ran", "--folder", str(tmp_path)]) == 0
+    package = tmp_path / "rnnkit-ran"
+    names: dict[str, object] = {"__name__": "tutorial"}
+    printed = io.StringIO()
+    for block in blocks:
+        path = re.match(r"# (\S+\.py)\n", block)
+        if path:  # it belongs into a file, which the template has
+            assert (package / path[1]).exists()
+            (package / path[1]).write_text(block, "utf-8")
+        if not path or "cell.py" in path[1]:
+            with contextlib.redirect_stdout(printed):
+                exec(compile(block, "plugins.md", "exec"), names)
+    (drawing,) = re.findall(r"^```text\n(.*?)^```", text, re.M | re.S)
+    assert printed.getvalue().strip() == drawing.strip()
+    tokenizer_tests: Any = names["TestWords"]
+    run_checks(tokenizer_tests())
+    monkeypatch.setenv("PYTHONPATH", f"{package}:{root}")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, str(package / "tests")], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout
 
 
 # ------------------------------------------------------------------------ the drawing
