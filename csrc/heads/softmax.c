@@ -241,34 +241,29 @@ static void join_groups(const struct chunk *c, size_t row0, size_t row1)
     kernels->vector[RK_OP_log](head->log_sum + offset, sum, NULL, NULL, n);
 }
 
-/* x = (x - max) - log_sum: log-likelihoods and log-probabilities alike, so that they have
- * the same bits. */
-static void normalise(const struct chunk *c, char *x, size_t row0, size_t row1)
-{
-    const struct rk_kernels *kernels = c->head->kernels;
-    size_t n = (row1 - row0) * kernels->lanes, offset = row0 * RK_PANEL;
-    kernels->vector[RK_OP_sub](x, x, c->head->max + offset, NULL, n);
-    kernels->vector[RK_OP_sub](x, x, c->head->log_sum + offset, NULL, n);
-}
-
+/* (logit - max) - log_sum, of the targets as of all words: with the same bits. */
 static void score_rows(const struct chunk *c, size_t row0, size_t row1)
 {
-    enum rk_dtype dtype = c->head->kernels->dtype;
-    normalise(c, c->head->target_logit + row0 * RK_PANEL, row0, row1);
-    for (size_t r = row0; r < row1; r++)
-        rk_real_set(dtype, c->task->log_likelihood, (size_t)c->rows[r],
-                    rk_real_get(dtype, c->head->target_logit + r * RK_PANEL, 0));
+    const struct rk_softmax *head = c->head;
+    const struct rk_kernels *kernels = head->kernels;
+    size_t n = (row1 - row0) * kernels->lanes, offset = row0 * RK_PANEL;
+    char *x = head->target_logit + offset;
+    kernels->vector[RK_OP_sub](x, x, head->max + offset, NULL, n);
+    kernels->vector[RK_OP_sub](x, x, head->log_sum + offset, NULL, n);
+    for (size_t r = row0; r < row1; r++, x += RK_PANEL)
+        rk_real_set(kernels->dtype, c->task->log_likelihood, (size_t)c->rows[r],
+                    rk_real_get(kernels->dtype, x, 0));
 }
 
 static void predict_rows(const struct chunk *c, size_t row0, size_t row1)
 {
     const struct rk_softmax *head = c->head;
-    enum rk_dtype dtype = head->kernels->dtype;
-    for (size_t p = 0; p < c->vocab_panels; p++)
-        normalise(c, head->logits + p * c->stride + row0 * RK_PANEL, row0, row1);
+    size_t row_bytes = head->vocab * rk_real_size(head->kernels->dtype);
+    size_t offset = row0 * RK_PANEL;
     char *plain = c->task->log_probabilities;
-    rk_rows_unpack(dtype, plain + (c->first + row0) * head->vocab * rk_real_size(dtype),
-                   head->logits + row0 * RK_PANEL, c->stride, row1 - row0, head->vocab);
+    head->kernels->softmax->normalise(
+        plain + (c->first + row0) * row_bytes, head->logits + offset, c->stride,
+        head->vocab, row1 - row0, head->max + offset, head->log_sum + offset);
 }
 
 /* d loss / d logits of a row is factor * (exponentials - sum at the target): the

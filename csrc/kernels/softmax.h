@@ -18,6 +18,9 @@ struct rk_softmax_kernels {
     /* Row by row the largest of the true units, as row_max does, but panel after panel:
      * for values whose panels lie far apart. */
     void (*max)(void *max, const void *src, size_t panel_stride, size_t width, size_t rows);
+    /* plain (rows, width) = (src - max) - log_sum, as `vector` subtracts. */
+    void (*normalise)(void *plain, const void *src, size_t panel_stride, size_t width,
+                      size_t rows, const void *max, const void *log_sum);
 };
 
 #endif

@@ -103,7 +103,31 @@ static void RK_T(softmax_exp_sum)(void *sum, void *exps, const void *src,
     }
 }
 
+static void RK_T(softmax_normalise)(void *plain, const void *src, size_t panel_stride,
+                                    size_t width, size_t rows, const void *max,
+                                    const void *log_sum)
+{
+    RK_REAL *out = plain;
+    for (size_t r = 0; r < rows; r++) {
+        const char *panel = (const char *)src + r * RK_PANEL;
+        v_real top = v_load((const char *)max + r * RK_PANEL);
+        v_real less = v_load((const char *)log_sum + r * RK_PANEL);
+        size_t n = 0;
+        for (size_t left = width; left > 0; left -= n, out += n, panel += panel_stride) {
+            v_real x[RK_VP];
+            RK_EACH(j, RK_VP)
+                x[j] = v_load(panel + j * RK_VBYTES) - top - less;
+            n = left < RK_LANES ? left : RK_LANES;
+            if (n == RK_LANES)
+                memcpy(out, x, sizeof x);
+            else
+                memcpy(out, x, n * sizeof *out);
+        }
+    }
+}
+
 static const struct rk_softmax_kernels RK_T(softmax_kernels) = {
     .exp_sum = RK_T(softmax_exp_sum),
     .max = RK_T(softmax_max),
+    .normalise = RK_T(softmax_normalise),
 };

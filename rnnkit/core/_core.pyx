@@ -8,6 +8,7 @@ into an exception. Shape letters: T steps, B rows of a batch, V words, H units o
 layer. Plain arrays are C-contiguous and of the model's dtype.
 """
 
+cimport cython
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
     PyBUF_WRITABLE,
@@ -37,6 +38,9 @@ SOLVERS = {
 
 # ------------------------------------------------------------- statuses and the poll
 
+@cython.no_gc
+@cython.freelist(8)
+@cython.final
 cdef class Interruption:
     """The exception that a signal's handler raised while C was running."""
 
