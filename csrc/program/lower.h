@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The workbench of lowering: the graph's nodes as values, with what has been found out
- * about each. Passes in order: phases.c says when, fuse.c joins instructions, schedule.c in
- * which stage, place.c where, emit.c writes the program. Private to csrc/program.
+ * about each. Passes in order, run by lower.c: parts.c makes the values (values.c),
+ * phases.c says when, fuse.c joins instructions, schedule.c says in which stage, place.c
+ * where, emit.c writes the program. Private to csrc/program.
  */
 #ifndef RK_LOWER_H
 #define RK_LOWER_H
@@ -41,15 +42,41 @@ struct rk_lowering {
 /* Adds a value; -1 when there is no memory. `args` is copied. */
 int rk_value_add(struct rk_lowering *l, struct rk_node node, const int32_t *args,
                  int phase);
+/* A copy of a value, or its expansion to rows x units; in the loop, or after it where the
+ * value itself comes after it. */
+int rk_value_add_copy(struct rk_lowering *l, int value, int width, int loop);
 
-bool rk_value_is_heavy(const struct rk_value *value); /* product, reduction or sink     */
+bool rk_node_is_leaf(const struct rk_node *node);
+bool rk_node_is_wide(const struct rk_node *node);     /* has rows                      */
+bool rk_value_is_heavy(const struct rk_value *value); /* product, reduction or sink    */
 bool rk_value_is_loop(const struct rk_value *value);
 static inline bool rk_value_is_vector(const struct rk_value *value)
 {
     return value->phase >= 0 && !rk_value_is_heavy(value);
 }
 
-enum rk_status rk_lower_phases(struct rk_lowering *l);
+/* The rule of phases.c is applied to the forward part, then to the backward part. */
+struct rk_mark {
+    bool carried, needed, before, after, read_in_loop, read_after;
+};
+
+/* Values [first, last), the forward or the backward part. */
+struct rk_range {
+    int first, last;
+    int carried_leaf; /* operation of what comes from the neighbouring step              */
+    int pre;          /* its phases are pre, pre + 1 (loop), pre + 2 (post)              */
+    struct rk_mark *marks;
+};
+
+/* `targets`: the values that go to the next step (-1: none). Leaves the marks in `r`. */
+enum rk_status rk_classify(struct rk_lowering *l, struct rk_range *r, const int *targets,
+                           int n_targets);
+enum rk_status rk_classify_vectors(struct rk_lowering *l);
+/* Gives linears their sums of biases, and splits those whose first terms are not carried.
+ */
+enum rk_status rk_complete_linears(struct rk_lowering *l, const struct rk_range *r);
+
+enum rk_status rk_lower_parts(struct rk_lowering *l);
 enum rk_status rk_lower_fuse(struct rk_lowering *l);
 enum rk_status rk_lower_schedule(struct rk_lowering *l);
 enum rk_status rk_lower_places(struct rk_lowering *l);
