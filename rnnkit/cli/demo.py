@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 # Little text wants much dropout and a rate that falls to 0.
 RECIPE: dict[str, Any] = {
     "cell": "lstm",
-    "hidden_size": 256,
+    "hidden_size": 200,
     "tie_weights": True,
     "dropout": 0.5,
     "bptt": 35,
     "batch_size": 20,
-    "max_iter": 30,
-    "learning_rate_init": 4e-3,
+    "max_iter": 25,
+    "learning_rate_init": 8e-3,
     "learning_rate": "cosine",
     "carry_state": True,
     "random_state": 0,
@@ -33,6 +33,7 @@ CONTEXTS = (
     "a list of",
     "raises a",
 )
+BEGINNINGS = ("The", "If a", "This method")
 
 
 def add_commands(commands: Any) -> None:
@@ -107,5 +108,8 @@ def show(lm: "RNNLanguageModel") -> None:
     ):
         words = ", ".join(f"{shown(token)} {p:.2f}" for token, p in found)
         print(f"  {context} ...  {words}")
-    text = lm.generate("The", max_new_tokens=60, temperature=0.8, random_state=1)
-    print(f"\nA sample:\n  The {text}")
+    print("\nSamples:")
+    options = {"max_new_tokens": 60, "temperature": 0.8, "random_state": 0}
+    texts = lm.generate(list(BEGINNINGS), **options)
+    for beginning, text in zip(BEGINNINGS, texts, strict=True):
+        print(f"  {beginning} {text}")
