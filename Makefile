@@ -25,7 +25,7 @@ CAPPED := $(wildcard $(addprefix tests/test_,core*.py program.py heads.py solver
 .PHONY: demo test check-long bench lint clean
 
 demo: $(VENV)/.built
-	$(VENV)/bin/rnnkit demo
+	$(VENV)/bin/rnnkit demo --output demo.rnn
 
 # A fault of style does not keep the tests from running, but it fails the whole.
 test: $(VENV)/.plugins $(VENV)/.tools
@@ -49,7 +49,7 @@ lint: $(VENV)/.tools
 	@VENV=$(VENV) sh tools/lint.sh
 
 clean:
-	rm -rf build dist $(VENV) $(LONG) *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf demo.rnn build dist $(VENV) $(LONG) *.egg-info .mypy_cache .ruff_cache .pytest_cache
 	rm -f rnnkit/core/_core.c rnnkit/core/_text.c rnnkit/core/*.so
 
 # An environment with what building and running need; a failure leaves nothing behind.

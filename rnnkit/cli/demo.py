@@ -5,6 +5,7 @@ import argparse
 import contextlib
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.cli.predict import shown
@@ -69,10 +70,11 @@ def run(arguments: argparse.Namespace) -> None:
     show(lm)
     if arguments.output:
         lm.save(arguments.output)
+        command = sys.argv[0] if Path(sys.argv[0]).name == "rnnkit" else "rnnkit"
         print(
             f"\nThe model is in {arguments.output}. Ask it yourself:\n"
-            f'  rnnkit next {arguments.output} "the name of the"\n'
-            f'  rnnkit generate {arguments.output} "the name of the"'
+            f'  {command} next {arguments.output} "the name of the"\n'
+            f'  {command} generate {arguments.output} "the name of the"'
         )
 
 

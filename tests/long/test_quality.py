@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What models learn from corpora by the command line; docs/results.md has the figures."""
+"""What models learn from corpora by the command line; figures: docs/results.md."""
 
 import json
 import subprocess
