@@ -111,7 +111,8 @@ def show(lm: "RNNLanguageModel") -> None:
         words = ", ".join(f"{shown(token)} {p:.2f}" for token, p in found)
         print(f"  {context} ...  {words}")
     print("\nSamples:")
-    options = {"max_new_tokens": 60, "temperature": 0.8, "random_state": 0}
-    texts = lm.generate(list(BEGINNINGS), **options)
+    texts = lm.generate(
+        list(BEGINNINGS), max_new_tokens=60, temperature=0.8, random_state=0
+    )
     for beginning, text in zip(BEGINNINGS, texts, strict=True):
         print(f"  {beginning} {text}")
