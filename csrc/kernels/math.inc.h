@@ -2,10 +2,20 @@
  *
  * Functions of one vector, within a few units in the last place (ulp) of the true value.
  * NaN stays NaN; the values at 0 and at infinity are exact, underflow ends in 0 and
- * overflow in infinity, without a step. Results that are denormal are right where denormals
- * are on and 0 where they are flushed (inside rk_team_run), as are denormal arguments.
+ * overflow in infinity, without a step. Where denormals are flushed (inside rk_team_run), a
+ * result that would be one is 0 and an argument that is one counts as 0; elsewhere they are
+ * as exact as any.
  *
- * RK_MATH_ULP_TABLE
+ *              largest error in ulp    float32    float64
+ *              exp                       1.1        1.7
+ *              log                       0.9        1.4
+ *              sigmoid                   2.5        2.8
+ *              logsigmoid                2.1        2.4
+ *              softplus                  2.1        2.4
+ *              tanh                      2.6        3.6
+ *
+ * float32: of all 2^32 numbers, on each instruction set (tests/c/test_math.c); float64: of
+ * twelve million. With fma and without, results differ within these bounds.
  */
 
 /* Polynomials are minimax fits: of (e^r - 1 - r) / r^2 on |r| <= log(2) / 2, weighted so

@@ -25,12 +25,12 @@ static const struct function {
     long double (*in_long_double)(long double);
     double bound[2]; /* by dtype */
 } functions[N_FUNCTIONS] = {
-    {"exp", RK_OP_exp, exp, expl, {4, 4}},
-    {"log", RK_OP_log, log, logl, {4, 4}},
-    {"sigmoid", RK_OP_sigmoid, double_sigmoid, true_sigmoid, {4, 4}},
-    {"logsigmoid", RK_OP_logsigmoid, double_logsigmoid, true_logsigmoid, {4, 4}},
-    {"softplus", RK_OP_softplus, double_softplus, true_softplus, {4, 4}},
-    {"tanh", RK_OP_tanh, tanh, tanhl, {4, 4}},
+    {"exp", RK_OP_exp, exp, expl, {1.1, 1.7}},
+    {"log", RK_OP_log, log, logl, {0.9, 1.4}},
+    {"sigmoid", RK_OP_sigmoid, double_sigmoid, true_sigmoid, {2.5, 2.8}},
+    {"logsigmoid", RK_OP_logsigmoid, double_logsigmoid, true_logsigmoid, {2.1, 2.4}},
+    {"softplus", RK_OP_softplus, double_softplus, true_softplus, {2.1, 2.4}},
+    {"tanh", RK_OP_tanh, tanh, tanhl, {2.6, 3.6}},
 };
 
 /* A block of arguments, their true values, and what an instruction set makes of them. */
