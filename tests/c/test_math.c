@@ -139,12 +139,22 @@ static void sweep_float64(size_t count)
     block_run();
 }
 
+/* Where the system's long double functions are no better than double, what float64 is
+ * compared with is itself off by up to one ulp. */
+static double reference_ulp(void)
+{
+    volatile long double tenth = 0.1L;
+    long double off = fabsl(expl(tenth) - 1.10517091807564762481170782649025L);
+    return off < 0x1p-60L ? 0 : 1;
+}
+
 static void report(void)
 {
+    const double slack[2] = {0, reference_ulp()};
     for (int isa = 0; isa < RK_N_ISA; isa++)
         for (size_t f = 0; f < N_FUNCTIONS && rk_isa_supported((enum rk_isa)isa); f++) {
             for (int t = 0; t < 2; t++)
-                check(worst[isa][f][t].ulp <= functions[f].bound[t],
+                check(worst[isa][f][t].ulp <= functions[f].bound[t] + slack[t],
                       "%s %s %s: %g ulp at %a, stated %g", rk_isa_name((enum rk_isa)isa),
                       functions[f].name, dtype_name((enum rk_dtype)t), worst[isa][f][t].ulp,
                       worst[isa][f][t].at, functions[f].bound[t]);
