@@ -48,7 +48,7 @@ void rk_embedding_gather(const struct rk_embedding *embedding, struct rk_rows ou
     size_t panels = rk_panels(dtype, embedding->width);
     for (size_t r = row0; r < row1; r++) {
         const char *row = embedding->table + row_offset(embedding, ids[r]);
-        char *to = out.base + r / batch * out.step_stride + r % batch * RK_PANEL;
+        char *to = rk_row_at(&out, batch, r);
         for (size_t p = 0; p < panels; p++, to += out.panel_stride) {
             if (embedding->tied)
                 gather_strided(dtype, to, row + p * rk_lanes(dtype) * RK_PANEL,
@@ -68,8 +68,7 @@ void rk_embedding_scatter(const struct rk_embedding *embedding, char *gradient,
     for (size_t r = 0; r < n_rows; r++) {
         int32_t at = place ? place[ids[r]] - 1 : ids[r];
         char *row = gradient + row_offset(embedding, at);
-        const char *from =
-            delta.base + r / batch * delta.step_stride + r % batch * RK_PANEL;
+        const char *from = rk_row_at(&delta, batch, r);
         for (size_t p = panel0; p < panel1; p++) {
             const char *panel = from + p * delta.panel_stride;
             if (embedding->tied) {

@@ -23,10 +23,14 @@ struct chunk {
     size_t vocab_panels, width_panels, n_groups;
 };
 
+/* A power of two, so that few threads have whole groups each: then a thread's logits, and
+ * the weights they come from, stay with its core from the product to the gradients. */
 static size_t n_groups(size_t vocab)
 {
-    size_t n = vocab / GROUP_UNITS;
-    return n < 1 ? 1 : n > MAX_GROUPS ? MAX_GROUPS : n;
+    size_t n = 1;
+    while (n < MAX_GROUPS && 2 * n * GROUP_UNITS <= vocab)
+        n *= 2;
+    return n;
 }
 
 void rk_softmax_plan(struct rk_softmax *head, struct rk_arena *arena, size_t n_rows,
@@ -95,13 +99,40 @@ static int share_grid(size_t n_i, size_t n_j, const struct share *share,
     return n;
 }
 
+/* The panels and the number of words of a group. */
+static size_t group_units(const struct chunk *c, size_t group, size_t *panel0,
+                          size_t *panel1)
+{
+    size_t lanes = c->head->kernels->lanes;
+    rk_share(c->vocab_panels, (int)c->n_groups, (int)group, panel0, panel1);
+    size_t end = *panel1 * lanes < c->head->vocab ? *panel1 * lanes : c->head->vocab;
+    return end - *panel0 * lanes;
+}
+
+/* The panels of a thread's own groups where it has whole ones; else an even share. */
+static void share_columns(const struct chunk *c, struct share *share)
+{
+    size_t n_threads = (size_t)share->team->n_threads, unused;
+    if (c->n_groups % n_threads != 0) {
+        share->n_columns =
+            share_grid(c->vocab_panels, c->head->width, share, share->columns);
+        return;
+    }
+    const struct part *groups = &share->cells[0];
+    struct part *columns = &share->columns[0];
+    share->n_columns = 1;
+    columns->j1 = c->head->width;
+    group_units(c, groups->i0, &columns->i0, &unused);
+    group_units(c, groups->i1 - 1, &unused, &columns->i1);
+}
+
 static struct share share_chunk(const struct chunk *c, struct rk_team *team, int thread)
 {
     struct share share = {.team = team, .thread = thread};
     if (rk_team_poll(team, thread))
         return share;
     share.n_cells = share_grid(c->n_groups, c->n, &share, share.cells);
-    share.n_columns = share_grid(c->vocab_panels, c->head->width, &share, share.columns);
+    share_columns(c, &share);
     rk_share(c->n, team->n_threads, thread, &share.row0, &share.row1);
     return share;
 }
@@ -118,16 +149,6 @@ static void for_cells(cell_fn phase, const struct chunk *c, const struct share *
             if (!rk_team_poll(share->team, share->thread))
                 phase(c, group, part->j0, part->j1, share);
     }
-}
-
-/* The panels and the number of words of a group. */
-static size_t group_units(const struct chunk *c, size_t group, size_t *panel0,
-                          size_t *panel1)
-{
-    size_t lanes = c->head->kernels->lanes;
-    rk_share(c->vocab_panels, (int)c->n_groups, (int)group, panel0, panel1);
-    size_t end = *panel1 * lanes < c->head->vocab ? *panel1 * lanes : c->head->vocab;
-    return end - *panel0 * lanes;
 }
 
 /* "One a row" entry of a group. */
@@ -155,9 +176,7 @@ static void gather_hidden(const struct chunk *c, size_t row0, size_t row1)
 {
     const struct rk_rows *from = &c->task->hidden;
     for (size_t r = row0; r < row1; r++) {
-        size_t row = (size_t)c->rows[r];
-        const char *src = from->base + row / c->task->batch * from->step_stride +
-                          row % c->task->batch * RK_PANEL;
+        const char *src = rk_row_at(from, c->task->batch, (size_t)c->rows[r]);
         for (size_t p = 0; p < c->width_panels; p++)
             memcpy(c->head->hidden + p * c->stride + r * RK_PANEL,
                    src + p * from->panel_stride, RK_PANEL);
@@ -373,10 +392,8 @@ static void join_hidden_gradient(const struct chunk *c, size_t row0, size_t row1
                                        NULL, n);
         kernels->vector[RK_OP_mul](sum, sum, head->factor + row0 * RK_PANEL, NULL, n);
         for (size_t r = row0; r < row1; r++) {
-            size_t row = (size_t)c->rows[r];
-            memcpy(to->base + row / c->task->batch * to->step_stride +
-                       p * to->panel_stride + row % c->task->batch * RK_PANEL,
-                   sum + (r - row0) * RK_PANEL, RK_PANEL);
+            char *row = rk_row_at(to, c->task->batch, (size_t)c->rows[r]);
+            memcpy(row + p * to->panel_stride, sum + (r - row0) * RK_PANEL, RK_PANEL);
         }
     }
 }

@@ -60,11 +60,37 @@ typedef void (*rk_vector_fn)(void *dst, const void *a, const void *b, const void
                              size_t n);
 
 /* A rows x units value over time steps, seen as a list of rows: row r of the list is row
- * r % batch of step r / batch. Strides in bytes. */
+ * r % batch of step r / batch. The rows of a step may be dealt to shards, `shard_rows` to
+ * each (to the last one what is left), that lie apart in memory (program/program.h says
+ * why). Strides in bytes. */
 struct rk_rows {
     char *base;
     size_t step_stride, panel_stride;
+    size_t shard_rows, shard_stride; /* 0, 0: all rows of a step lie together            */
 };
+
+/* Row `row` of the list, in panel 0. */
+static inline char *rk_row_at(const struct rk_rows *rows, size_t batch, size_t row)
+{
+    size_t step = row / batch, in_step = row % batch, shard = 0;
+    if (rows->shard_rows) {
+        shard = in_step / rows->shard_rows;
+        in_step %= rows->shard_rows;
+    }
+    return rows->base + shard * rows->shard_stride + step * rows->step_stride +
+           in_step * RK_PANEL;
+}
+
+/* How many rows of the list, from `row` on, lie together: to the end of its shard. */
+static inline size_t rk_rows_together(const struct rk_rows *rows, size_t batch, size_t row)
+{
+    size_t in_step = row % batch, end = batch;
+    if (rows->shard_rows) {
+        size_t next = (in_step / rows->shard_rows + 1) * rows->shard_rows;
+        end = next < batch ? next : batch;
+    }
+    return end - in_step;
+}
 
 /* A dropout site. The mask's value for (step, row, unit) is 0 with probability `rate`, else
  * 1 / (1 - rate), from Philox with key (seed) and counter (unit / 4, row, step, site and

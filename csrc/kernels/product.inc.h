@@ -91,16 +91,10 @@ RK_INLINE void RK_T(outer_loop)(const struct rk_outer_tile t, int columns, int p
             const char *dw = t.dw + (size_t)(i / RK_VP) * t.dw_stride + k * RK_PANEL;
             acc[k * panels * RK_VP + i] = v_load(dw + i % RK_VP * RK_VBYTES);
         }
-    const char *delta = t.delta, *a = t.a;
-    size_t left = t.rows, run = t.first;
-    while (left > 0) {
-        size_t count = left < run ? left : run;
-        for (size_t i = 0; i < count; i++, delta += t.delta_row, a += t.a_row)
+    for (const struct rk_outer_run *run = t.runs; run < t.runs + t.n_runs; run++) {
+        const char *delta = run->delta + t.delta_offset, *a = run->a + t.a_offset;
+        for (size_t left = run->rows; left > 0; left--, delta += t.delta_row, a += t.a_row)
             RK_T(outer_step)(acc, delta, t.delta_stride, a, columns, panels);
-        delta += t.delta_gap;
-        a += t.a_gap;
-        left -= count;
-        run = t.run;
     }
     RK_EACH(k, columns)
         RK_EACH(i, panels * RK_VP) {

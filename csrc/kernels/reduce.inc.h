@@ -66,10 +66,9 @@ static void RK_T(column_sum)(void *dst, struct rk_rows src, size_t batch, size_t
         RK_EACH(j, RK_VP)
             sum[j] = v_load(to + j * RK_VBYTES);
         for (size_t row = row0; row < row1;) {
-            size_t first = row % batch;
-            size_t count = row1 - row < batch - first ? row1 - row : batch - first;
-            const char *at = src.base + row / batch * src.step_stride +
-                             p * src.panel_stride + first * RK_PANEL;
+            size_t together = rk_rows_together(&src, batch, row);
+            size_t count = row1 - row < together ? row1 - row : together;
+            const char *at = rk_row_at(&src, batch, row) + p * src.panel_stride;
             for (size_t i = 0; i < count; i++, at += RK_PANEL)
                 RK_EACH(j, RK_VP)
                     sum[j] += v_load(at + j * RK_VBYTES);

@@ -33,19 +33,21 @@ struct rk_product_tiles {
     rk_product_fn tile[RK_MOST_TILE_ROWS + 1][RK_MOST_TILE_PANELS + 1];
 };
 
-/* dw[p][k] += delta[r][p] * a[r][k] for each row r, ascending. Rows come in runs of rows
- * the same distance apart: `first` of them, then `run` at a time, a gap after each run. */
+/* Rows the same distance apart in memory. */
+struct rk_outer_run {
+    const char *delta, *a; /* the first row, in panel 0 */
+    size_t rows;
+};
+
+/* dw[p][k] += delta[r][p] * a[r][k] for each row r of all runs, in order. */
 struct rk_outer_tile {
     char *dw; /* [k][64 bytes]                                                            */
     size_t dw_stride; /* from panel to panel                                              */
-    const char *delta; /* the first row in the first panel                                */
+    const struct rk_outer_run *runs;
+    size_t n_runs;
+    size_t delta_offset, a_offset; /* from a row's start to the first panel and column    */
     size_t delta_stride; /* from panel to panel                                           */
-    size_t delta_row;
-    ptrdiff_t delta_gap; /* from the end of a run to the next */
-    const char *a; /* the first row's first column                                        */
-    size_t a_row;
-    ptrdiff_t a_gap;
-    size_t rows, first, run;
+    size_t delta_row, a_row; /* from row to row                                           */
 };
 typedef void (*rk_outer_fn)(const struct rk_outer_tile *tile);
 

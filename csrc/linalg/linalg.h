@@ -23,7 +23,9 @@ struct rk_term {
     size_t k;
 };
 
-/* c[r, n] = start[n] + sum_terms sum_k a[r, k] * weight[n, k], for rows [row0, row1) of the
+/* Neither operands nor results are in shards: a thread multiplies the rows of its own.
+ *
+ * c[r, n] = start[n] + sum_terms sum_k a[r, k] * weight[n, k], for rows [row0, row1) of the
  * list and panels [panel0, panel1). `start` is a packed vector (its panel 0), or NULL:
  * then the chain goes on from c's content when `accumulate`, else from zero. */
 void rk_product(const struct rk_kernels *kernels, struct rk_rows c, size_t batch,

@@ -21,43 +21,59 @@ static void columns_run(const struct rk_kernels *kernels, struct rk_outer_tile t
     tile.dw += k0 * RK_PANEL;
     for (size_t k = k0, end; k < k1; k = end) {
         end = least(k1, (k / lanes + 1) * lanes);
-        const char *panel = tile.a;
-        tile.a += k / lanes * a_stride + k % lanes * real_size;
+        tile.a_offset = k / lanes * a_stride + k % lanes * real_size;
         unsigned left = (unsigned)(end - k), tiles = (left + most - 1) / most;
         for (; tiles > 0; tiles--) {
             unsigned columns = (left + tiles - 1) / tiles;
             kernels->outer->tile[columns][panels](&tile);
             tile.dw += columns * RK_PANEL;
-            tile.a += columns * real_size;
+            tile.a_offset += columns * real_size;
             left -= columns;
         }
-        tile.a = panel;
     }
+}
+
+/* The next rows of the list as runs, from `row` on; returns how many rows. Steps of one row
+ * are one run of rows a step apart. */
+static size_t cut_runs(struct rk_outer_run runs[CHUNK_ROWS], size_t *n_runs,
+                       const struct rk_rows *delta, const struct rk_rows *a, size_t batch,
+                       size_t row, size_t row1)
+{
+    size_t n = least(CHUNK_ROWS, row1 - row);
+    *n_runs = 0;
+    for (size_t done = 0, count; done < n; done += count, row += count) {
+        count = n - done;
+        if (batch > 1) {
+            count = least(count, rk_rows_together(delta, batch, row));
+            count = least(count, rk_rows_together(a, batch, row));
+        }
+        runs[(*n_runs)++] = (struct rk_outer_run){.delta = rk_row_at(delta, batch, row),
+                                                  .a = rk_row_at(a, batch, row),
+                                                  .rows = count};
+    }
+    return n;
 }
 
 void rk_outer(const struct rk_kernels *kernels, char *dw, size_t dw_stride,
               struct rk_rows delta, struct rk_rows a, size_t batch, size_t row0,
               size_t row1, size_t panel0, size_t panel1, size_t k0, size_t k1)
 {
-    struct rk_outer_tile tile = {.dw_stride = dw_stride,
-                                 .delta_stride = delta.panel_stride};
-    /* Steps of one row are one run of rows a step apart. */
-    tile.delta_row = batch == 1 ? delta.step_stride : RK_PANEL;
-    tile.a_row = batch == 1 ? a.step_stride : RK_PANEL;
-    tile.delta_gap = (ptrdiff_t)(delta.step_stride - batch * tile.delta_row);
-    tile.a_gap = (ptrdiff_t)(a.step_stride - batch * tile.a_row);
-    tile.run = batch == 1 ? CHUNK_ROWS : batch;
-    for (size_t row = row0; row < row1; row += tile.rows) {
-        size_t step = row / batch, in_step = row % batch, group = RK_MOST_TILE_PANELS;
-        tile.rows = least(CHUNK_ROWS, row1 - row);
-        tile.first = tile.run - in_step;
-        tile.a = a.base + step * a.step_stride + in_step * RK_PANEL;
+    struct rk_outer_run runs[CHUNK_ROWS];
+    struct rk_outer_tile tile = {
+        .dw_stride = dw_stride,
+        .runs = runs,
+        .delta_stride = delta.panel_stride,
+        .delta_row = batch == 1 ? delta.step_stride : RK_PANEL,
+        .a_row = batch == 1 ? a.step_stride : RK_PANEL,
+    };
+    for (size_t row = row0; row < row1;) {
+        size_t group = RK_MOST_TILE_PANELS;
+        row += cut_runs(runs, &tile.n_runs, &delta, &a, batch, row, row1);
         for (size_t panel = panel0; panel < panel1; panel += group) {
             while (group > panel1 - panel || !kernels->outer->tile[1][group])
                 group--;
             tile.dw = dw + panel * dw_stride;
-            tile.delta = delta.base + step * delta.step_stride +
-                         panel * delta.panel_stride + in_step * RK_PANEL;
+            tile.delta_offset = panel * delta.panel_stride;
             columns_run(kernels, tile, a.panel_stride, group, k0, k1);
         }
     }

@@ -30,11 +30,6 @@ struct block {
     char *c[BLOCK_ROWS];       /* each row's place in panel 0                           */
 };
 
-static char *row_at(struct rk_rows rows, size_t batch, size_t row)
-{
-    return rows.base + row / batch * rows.step_stride + row % batch * RK_PANEL;
-}
-
 /* How many rows from `row` on make a block: whole steps, or an even piece of a long one. */
 static size_t block_rows(size_t batch, size_t row, size_t row1)
 {
@@ -56,7 +51,7 @@ static void block_init(struct block *block, size_t tile_rows, struct rk_rows c,
     block->gathered = batch < SHORT_STEP && row % batch + block->n_rows > batch;
     block->n_tiles = block->most_rows = 0;
     for (size_t i = 0; i < block->n_rows; i++)
-        block->c[i] = row_at(c, batch, row + i);
+        block->c[i] = rk_row_at(&c, batch, row + i);
     for (size_t i = 0, run; i < block->n_rows; i += run) {
         run = block->n_rows - i;
         if (!block->gathered)
@@ -75,7 +70,7 @@ static void gather(char *to, const struct block *block, struct rk_rows a, size_t
                    size_t panel, size_t panels)
 {
     for (size_t i = 0; i < block->n_rows; i++) {
-        const char *from = row_at(a, batch, block->row + i) + panel * a.panel_stride;
+        const char *from = rk_row_at(&a, batch, block->row + i) + panel * a.panel_stride;
         for (size_t p = 0; p < panels; p++)
             memcpy(to + (p * block->n_rows + i) * RK_PANEL, from + p * a.panel_stride,
                    RK_PANEL);
@@ -130,7 +125,7 @@ static void term_run(struct block *block, const struct rk_kernels *kernels, size
         for (size_t t = 0; t < block->n_tiles; t++)
             block->a[t] = block->gathered
                               ? buffer + block->first[t] * RK_PANEL
-                              : row_at(term->a, batch, block->row + block->first[t]) +
+                              : rk_row_at(&term->a, batch, block->row + block->first[t]) +
                                     panel * term->a.panel_stride;
         block_run(block, kernels, tile, panel0, panel1);
         tile.start = NULL;

@@ -79,7 +79,7 @@ struct rk_window {
     const struct rk_weights *weights;
     bool training, reads_flags;
     size_t max_steps, max_batch;
-    size_t n_steps, batch; /* of the last forward */
+    size_t n_steps, batch, n_shards; /* of the last forward */
     enum rk_window_phase phase;
     bool running; /* a call is under way: taken and released atomically */
     struct rk_embedding embedding;
@@ -91,8 +91,8 @@ struct rk_window {
     int32_t *scored;       /* indices into the list of the rows whose target has a weight */
     char *log_likelihood;  /* list of reals */
     uint8_t *hits;         /* list */
-    char *input;           /* [step][panel][row]: embeddings */
-    char *resets, *active; /* [step][row], where programs read them */
+    char *input;           /* [shard][step][panel][row]: embeddings */
+    char *resets, *active; /* [shard][step][row], where programs read them */
     const char **parameters;     /* by tensor */
     const char **initial_states; /* by state, layer after layer */
     /* Training: */
@@ -102,7 +102,7 @@ struct rk_window {
     int32_t *tokens;    /* the window's distinct tokens, where there is that table */
     int32_t *token_row; /* by token: 1 + its row in gradient[0], or 0 */
     size_t n_tokens;
-    char *output_gradient; /* [step][panel][row] of the top layer */
+    char *output_gradient; /* [shard][step][panel][row] of the top layer */
     char *no_gradient;     /* one step of zeros: from a layer that ignores its input */
     char *step;            /* one step of the top layer's width, scratch */
     /* Training, where the first layer uses repeats: tokens that stand in several places. */

@@ -55,11 +55,13 @@ struct forward {
 };
 
 /* One flag a row, in all lanes; `absent` where there is no array. */
-static void spread_flags(const struct rk_kernels *kernels, char *flags,
-                         const uint8_t *plain, uint8_t absent, size_t row0, size_t row1)
+static void spread_flags(const struct rk_window *window, char *flags, const uint8_t *plain,
+                         uint8_t absent, size_t row0, size_t row1)
 {
+    const struct rk_kernels *kernels = window->weights->kernels;
+    struct rk_rows rows = rk_sequence_rows(&window->sequences[0], flags, 1);
     for (size_t r = row0; r < row1; r++)
-        kernels->fill(flags + r * RK_PANEL, (plain ? plain[r] : absent) != 0,
+        kernels->fill(rk_row_at(&rows, window->batch, r), (plain ? plain[r] : absent) != 0,
                       kernels->lanes);
 }
 
@@ -71,13 +73,6 @@ static void zero_share(char *memory, size_t n_bytes, const struct rk_team *team,
     memset(memory + first * RK_PANEL, 0, (last - first) * RK_PANEL);
 }
 
-/* Bytes of a step of the top layer. */
-static size_t output_step(const struct rk_window *window)
-{
-    const struct rk_weights *weights = window->weights;
-    return rk_panels(weights->dtype, weights->hidden_size) * window->batch * RK_PANEL;
-}
-
 /* Bytes of a row of the embedding's gradient, where it is by rows. */
 static size_t table_row(const struct rk_window *window)
 {
@@ -87,9 +82,9 @@ static size_t table_row(const struct rk_window *window)
 
 static struct rk_rows output_gradient(const struct rk_window *window)
 {
-    return (struct rk_rows){.base = window->output_gradient,
-                            .step_stride = output_step(window),
-                            .panel_stride = window->batch * RK_PANEL};
+    const struct rk_weights *weights = window->weights;
+    return rk_sequence_rows(&window->sequences[0], window->output_gradient,
+                            rk_panels(weights->dtype, weights->hidden_size));
 }
 
 /* The embeddings of this thread's share of the rows, and of the distinct ones. */
@@ -126,21 +121,20 @@ static void start_gradients(const struct forward *forward, const struct rk_team 
     if (!tied)
         zero_share(window->gradient[0], window->n_tokens * table_row(window), team, thread);
     if (forward->head.n_rows < window->n_steps * window->batch)
-        zero_share(window->output_gradient, window->n_steps * output_step(window), team,
-                   thread);
+        zero_share(window->output_gradient,
+                   window->n_shards * output_gradient(window).shard_stride, team, thread);
 }
 
 static void forward_task(void *context, struct rk_team *team, int thread)
 {
     const struct forward *forward = context;
     const struct rk_window *window = forward->window;
-    const struct rk_kernels *kernels = window->weights->kernels;
     size_t row0, row1;
     embed(window, team, thread);
     rk_share(window->n_steps * window->batch, team->n_threads, thread, &row0, &row1);
     if (window->reads_flags) {
-        spread_flags(kernels, window->resets, forward->input->resets, 0, row0, row1);
-        spread_flags(kernels, window->active, forward->input->active, 1, row0, row1);
+        spread_flags(window, window->resets, forward->input->resets, 0, row0, row1);
+        spread_flags(window, window->active, forward->input->active, 1, row0, row1);
     }
     if (window->training)
         start_gradients(forward, team, thread);
@@ -172,18 +166,17 @@ static enum rk_status start_layers(struct rk_window *window, const struct rk_sta
                                    struct rk_error *error)
 {
     const struct rk_weights *weights = window->weights;
-    size_t row_bytes = input->batch * RK_PANEL;
-    struct rk_rows below = {
-        .base = window->input,
-        .step_stride = rk_panels(weights->dtype, weights->embedding_size) * row_bytes,
-        .panel_stride = row_bytes,
-    };
+    struct rk_rows below;
     for (size_t part = 0; part < state->layer_part[state->n_layers]; part++)
         window->initial_states[part] = state->parts[part].packed;
     for (size_t l = 0; l < weights->n_layers; l++) {
         struct rk_sequence *sequence = &window->sequences[l];
         sequence->n_steps = input->n_steps;
         sequence->batch = input->batch;
+        sequence->n_shards = window->n_shards;
+        if (l == 0)
+            below = rk_sequence_rows(sequence, window->input,
+                                     rk_panels(weights->dtype, weights->embedding_size));
         sequence->input = below;
         sequence->resets = window->resets;
         sequence->active = window->active;
@@ -246,15 +239,27 @@ static double mean_loss(const struct rk_window *window, const struct rk_softmax_
     return task->n_rows ? sum / task->weight_sum : 0;
 }
 
+/* One step of rows, packed as [panel][batch][64 bytes]. */
+static void keep_state(char *packed, const struct rk_rows *from, size_t panels,
+                       size_t batch)
+{
+    for (size_t row = 0, together; row < batch; row += together) {
+        together = rk_rows_together(from, batch, row);
+        for (size_t p = 0; p < panels; p++)
+            memcpy(packed + (p * batch + row) * RK_PANEL,
+                   rk_row_at(from, batch, row) + p * from->panel_stride,
+                   together * RK_PANEL);
+    }
+}
+
 static void keep_final_states(const struct rk_window *window, struct rk_state *state)
 {
     for (size_t l = 0; l < state->n_layers; l++)
         for (size_t part = state->layer_part[l]; part < state->layer_part[l + 1]; part++) {
-            size_t panels = rk_panels(state->dtype, state->parts[part].width);
-            memcpy(
-                state->parts[part].packed,
-                rk_sequence_final_state(&window->sequences[l], part - state->layer_part[l]),
-                panels * state->batch * RK_PANEL);
+            const struct rk_state_part *to = &state->parts[part];
+            struct rk_rows from =
+                rk_sequence_final_state(&window->sequences[l], part - state->layer_part[l]);
+            keep_state(to->packed, &from, rk_panels(state->dtype, to->width), state->batch);
         }
 }
 
@@ -270,6 +275,7 @@ static enum rk_status run_forward(struct rk_window *window, struct rk_state *sta
     window->phase = RK_WINDOW_EMPTY;
     window->n_steps = input->n_steps;
     window->batch = input->batch;
+    window->n_shards = rk_shards(input->batch, team.n_threads);
     memcpy(window->ids, input->ids, input->n_steps * input->batch * sizeof *window->ids);
     if (window->token_row)
         find_tokens(window);
@@ -413,7 +419,8 @@ static void connect_gradients(struct rk_window *window)
         struct rk_rows above = window->sequences[l + 1].input_gradient;
         if (!above.base)
             above = (struct rk_rows){.base = window->no_gradient,
-                                     .panel_stride = window->batch * RK_PANEL};
+                                     .panel_stride = window->batch * RK_PANEL,
+                                     .shard_rows = window->batch};
         window->sequences[l].output_gradient = above;
     }
 }
@@ -421,14 +428,21 @@ static void connect_gradients(struct rk_window *window)
 static void add_outputs_gradient(struct rk_window *window, const char *plain)
 {
     const struct rk_weights *weights = window->weights;
-    size_t plain_step = window->batch * weights->hidden_size * rk_real_size(weights->dtype);
-    size_t n_bytes = output_step(window);
-    for (size_t t = 0; t < window->n_steps; t++) {
-        char *step = window->output_gradient + t * n_bytes;
-        rk_rows_pack(weights->dtype, window->step, window->batch * RK_PANEL,
-                     plain + t * plain_step, window->batch, weights->hidden_size);
-        weights->kernels->vector[RK_OP_add](step, step, window->step, NULL,
-                                            n_bytes / rk_real_size(weights->dtype));
+    struct rk_rows rows = output_gradient(window);
+    size_t width = weights->hidden_size, batch = window->batch, together;
+    size_t row_size = width * rk_real_size(weights->dtype);
+    for (size_t row = 0; row < window->n_steps * batch; row += together) {
+        together = rk_rows_together(&rows, batch, row);
+        size_t n_bytes = together * RK_PANEL;
+        char *panel = rk_row_at(&rows, batch, row), *added = window->step;
+        rk_rows_pack(weights->dtype, added, n_bytes, plain + row * row_size, together,
+                     width);
+        for (size_t p = 0; p < rk_panels(weights->dtype, width); p++) {
+            weights->kernels->vector[RK_OP_add](panel, panel, added, NULL,
+                                                n_bytes / rk_real_size(weights->dtype));
+            panel += rows.panel_stride;
+            added += n_bytes;
+        }
     }
 }
 

@@ -34,7 +34,8 @@ static void plan_gradients(struct rk_window *window, struct rk_arena *arena)
 static void plan_training(struct rk_window *window, struct rk_arena *arena)
 {
     const struct rk_weights *weights = window->weights;
-    size_t n_tensors = weights->n_tensors, row_bytes = window->max_batch * RK_PANEL;
+    size_t n_tensors = weights->n_tensors;
+    size_t row_bytes = rk_rows_bound(window->max_batch) * RK_PANEL;
     size_t hidden_panels = rk_panels(weights->dtype, weights->hidden_size);
     window->transposed = rk_arena_take(arena, n_tensors, sizeof *window->transposed);
     plan_gradients(window, arena);
@@ -67,14 +68,15 @@ static void plan(struct rk_window *window, struct rk_arena *arena)
     const struct rk_weights *weights = window->weights;
     enum rk_dtype dtype = weights->dtype;
     size_t n = window->max_steps * window->max_batch, n_states = 0;
+    size_t places = window->max_steps * rk_rows_bound(window->max_batch);
     window->ids = rk_arena_take(arena, n, sizeof *window->ids);
     window->scored = rk_arena_take(arena, n, sizeof *window->scored);
     window->log_likelihood = rk_arena_take(arena, n, rk_real_size(dtype));
     window->hits = rk_arena_take(arena, n, sizeof *window->hits);
     window->input =
-        rk_arena_take(arena, n, rk_panels(dtype, weights->embedding_size) * RK_PANEL);
-    window->resets = window->reads_flags ? rk_arena_take(arena, n, RK_PANEL) : NULL;
-    window->active = window->reads_flags ? rk_arena_take(arena, n, RK_PANEL) : NULL;
+        rk_arena_take(arena, places, rk_panels(dtype, weights->embedding_size) * RK_PANEL);
+    window->resets = window->reads_flags ? rk_arena_take(arena, places, RK_PANEL) : NULL;
+    window->active = window->reads_flags ? rk_arena_take(arena, places, RK_PANEL) : NULL;
     window->parameters =
         rk_arena_take(arena, weights->n_tensors, sizeof *window->parameters);
     for (size_t l = 0; l < weights->n_layers; l++) {
@@ -259,6 +261,19 @@ enum rk_status rk_window_get_hits(uint8_t *plain, const struct rk_window *window
     return status;
 }
 
+/* Rows of n_steps steps, in the order of the list. */
+static void unpack_list(const struct rk_window *window, char *plain,
+                        const struct rk_rows *rows, size_t n_steps, size_t width)
+{
+    size_t batch = window->batch, n = n_steps * batch, together;
+    size_t row_size = width * rk_real_size(window->weights->dtype);
+    for (size_t row = 0; row < n; row += together) {
+        together = rk_rows_together(rows, batch, row);
+        rk_rows_unpack(window->weights->dtype, plain + row * row_size,
+                       rk_row_at(rows, batch, row), rows->panel_stride, together, width);
+    }
+}
+
 enum rk_status rk_window_get_outputs(void *plain, const struct rk_window *window,
                                      struct rk_error *error)
 {
@@ -266,12 +281,8 @@ enum rk_status rk_window_get_outputs(void *plain, const struct rk_window *window
         return rk_fail(error, RK_INVALID,
                        "the window has no outputs: they stand from forward to backward");
     const struct rk_weights *weights = window->weights;
-    const struct rk_rows *output = &window->sequences[weights->n_layers - 1].output;
-    size_t step_size = window->batch * weights->hidden_size * rk_real_size(weights->dtype);
-    for (size_t t = 0; t < window->n_steps; t++)
-        rk_rows_unpack(weights->dtype, (char *)plain + t * step_size,
-                       output->base + t * output->step_stride, output->panel_stride,
-                       window->batch, weights->hidden_size);
+    unpack_list(window, plain, &window->sequences[weights->n_layers - 1].output,
+                window->n_steps, weights->hidden_size);
     return RK_OK;
 }
 
@@ -328,9 +339,10 @@ enum rk_status rk_window_get_initial_state_gradient(void *plain,
     enum rk_status status = rk_window_check_gradients(window, error);
     if (status == RK_OK)
         status = rk_window_state_width(window, layer, index, &width, error);
-    if (status == RK_OK)
-        rk_rows_unpack(window->weights->dtype, plain,
-                       rk_sequence_initial_state_gradient(&window->sequences[layer], index),
-                       window->batch * RK_PANEL, window->batch, width);
-    return status;
+    if (status != RK_OK)
+        return status;
+    struct rk_rows rows =
+        rk_sequence_initial_state_gradient(&window->sequences[layer], index);
+    unpack_list(window, plain, &rows, 1, width);
+    return RK_OK;
 }

@@ -70,15 +70,21 @@ void rk_run_row_reduction(const struct run *run, const struct rk_reduction_item 
            item->width, row1 - row0);
 }
 
-void rk_run_column_sum(const struct run *run, const struct rk_reduction_item *item)
+static void column_sum(const struct run *run, const struct rk_reduction_item *item)
 {
     const struct rk_sequence *sequence = run->sequence;
     size_t panel0, panel1;
     rk_share(item->panels, run->team->n_threads, run->thread, &panel0, &panel1);
     char *dst = run->operands[item->dst].base;
     memset(dst + panel0 * RK_PANEL, 0, (panel1 - panel0) * RK_PANEL);
-    run->kernels->column_sum(dst, rk_rows_at(run, item->src, 0, 0), sequence->batch, 0,
+    run->kernels->column_sum(dst, rk_all_rows(sequence, item->src), sequence->batch, 0,
                              sequence->n_steps * sequence->batch, panel0, panel1);
+}
+
+void rk_run_column_sums(const struct run *run, const struct rk_stage *stage)
+{
+    for (int i = 0; i < stage->n_items; i++)
+        column_sum(run, &stage->u.reductions[i]);
 }
 
 /* ---------------------------------------------------------------- weight gradients */
@@ -98,8 +104,8 @@ static void outer(const struct run *run, const struct rk_gradient_item *item, si
                  repeats->n, 0, repeats->n, panel0, panel1, k0, k1);
         return;
     }
-    rk_outer(run->kernels, dw, stride, rk_rows_at(run, item->delta, 0, 0),
-             rk_rows_at(run, item->operand, 0, 0), sequence->batch, 0,
+    rk_outer(run->kernels, dw, stride, rk_all_rows(sequence, item->delta),
+             rk_all_rows(sequence, item->operand), sequence->batch, 0,
              sequence->n_steps * sequence->batch, panel0, panel1, k0, k1);
 }
 

@@ -40,11 +40,11 @@ struct rk_view {
     int index, shift;
 };
 
-/* A view for one window: address of (step, panel, row) is
- * base + step * step_stride + panel * panel_stride + row * row_stride. */
+/* A view for one window: address of (shard, step, panel, row) is base + shard * shard_stride
+ * + step * step_stride + panel * panel_stride + row * row_stride. */
 struct rk_operand {
     char *base;
-    size_t step_stride, panel_stride, row_stride;
+    size_t shard_stride, step_stride, panel_stride, row_stride;
     bool alternates; /* two buffers in turn: the step counts modulo 2, in running order  */
     bool odd;        /* an alternating operand's turn                                     */
 };
@@ -169,11 +169,14 @@ struct rk_program {
 void *rk_program_alloc(struct rk_program *program, size_t count, size_t size);
 enum rk_status rk_lower(struct rk_program *program, struct rk_error *error);
 
-/* The window's memory: operands of all views come first. */
+/* The window's memory: operands of all views, what the shards share, then shard after shard
+ * its states, carried gradients and slots (counted from the shard's start). */
 struct rk_memory_plan {
-    size_t operands, constants, units, states, carries, slots, total;
+    size_t operands, constants, units, shards;
+    size_t states, carries, slots, shard_bytes;
+    size_t total;
 };
-bool rk_memory_plan(const struct rk_program *program, size_t n_steps, size_t batch,
-                    struct rk_memory_plan *plan);
+bool rk_memory_plan(const struct rk_program *program, size_t n_steps, size_t shard_rows,
+                    size_t n_shards, struct rk_memory_plan *plan);
 
 #endif

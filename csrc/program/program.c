@@ -122,22 +122,13 @@ static bool grow(size_t *n, size_t a, size_t b, size_t c)
     return rk_add(*n, size / RK_PANEL * RK_PANEL, n);
 }
 
-bool rk_memory_plan(const struct rk_program *program, size_t n_steps, size_t batch,
-                    struct rk_memory_plan *plan)
+/* States, carried gradients and slots of one shard. */
+static bool plan_shard(const struct rk_program *program, size_t n_steps, size_t rows,
+                       struct rk_memory_plan *plan)
 {
     size_t n = 0, row_bytes, more_steps;
-    if (!rk_mul(batch, RK_PANEL, &row_bytes) || !rk_add(n_steps, 1, &more_steps))
+    if (!rk_mul(rows, RK_PANEL, &row_bytes) || !rk_add(n_steps, 1, &more_steps))
         return false;
-    plan->operands = n;
-    if (!grow(&n, (size_t)program->n_views, sizeof(struct rk_operand), 1))
-        return false;
-    plan->constants = n;
-    if (!grow(&n, (size_t)program->n_constants, RK_BLOCK_BYTES, 1))
-        return false;
-    plan->units = n;
-    for (int u = 0; u < program->n_units; u++)
-        if (!grow(&n, program->unit_panels[u], RK_PANEL, 1))
-            return false;
     plan->states = n;
     for (size_t k = 0; k < rk_program_n_states(program); k++)
         if (!grow(&n, rk_panels(program->dtype, rk_program_state_width(program, k)),
@@ -153,15 +144,43 @@ bool rk_memory_plan(const struct rk_program *program, size_t n_steps, size_t bat
         if (!grow(&n, program->slots[s].panels, row_bytes,
                   program->slots[s].has_steps ? n_steps : 1))
             return false;
+    plan->shard_bytes = n;
+    return true;
+}
+
+bool rk_memory_plan(const struct rk_program *program, size_t n_steps, size_t shard_rows,
+                    size_t n_shards, struct rk_memory_plan *plan)
+{
+    size_t n = 0;
+    plan->operands = n;
+    if (!grow(&n, (size_t)program->n_views, sizeof(struct rk_operand), 1))
+        return false;
+    plan->constants = n;
+    if (!grow(&n, (size_t)program->n_constants, RK_BLOCK_BYTES, 1))
+        return false;
+    plan->units = n;
+    for (int u = 0; u < program->n_units; u++)
+        if (!grow(&n, program->unit_panels[u], RK_PANEL, 1))
+            return false;
+    plan->shards = n;
+    if (!plan_shard(program, n_steps, shard_rows, plan) ||
+        !grow(&n, plan->shard_bytes, n_shards, 1))
+        return false;
     plan->total = n;
     return true;
+}
+
+size_t rk_shards(size_t batch, int n_threads)
+{
+    return batch / RK_LEAST_SHARD < (size_t)n_threads ? 1 : (size_t)n_threads;
 }
 
 bool rk_program_memory(const struct rk_program *program, size_t n_steps, size_t batch,
                        size_t *n_bytes)
 {
     struct rk_memory_plan plan;
-    if (!rk_memory_plan(program, n_steps, batch, &plan))
+    if (batch > SIZE_MAX / 2 ||
+        !rk_memory_plan(program, n_steps, rk_rows_bound(batch), 1, &plan))
         return false;
     *n_bytes = plan.total;
     return true;

@@ -47,7 +47,26 @@ bool rk_program_has_loop_product(const struct rk_program *program);
 /* The program in readable lines; returns the length needed, as snprintf does. */
 size_t rk_program_print(const struct rk_program *program, char *text, size_t capacity);
 
-/* Memory of one window of n_steps x batch: false when it does not fit into size_t. */
+/* How the rows of a batch are dealt to threads. Where each thread gets a few rows, each has
+ * a shard of its own: the values of its rows stand apart from all others in memory. A core
+ * fetches ahead of what it reads; if that were another core's rows, each would take the
+ * other's lines away again and again (elementwise work on two cores: 3 times slower where
+ * they share a cache, 13 times where they do not). */
+size_t rk_shards(size_t batch, int n_threads);
+/* Rows of each shard but the last ones; however many shards there are, they have places for
+ * rk_rows_bound rows at most. */
+static inline size_t rk_shard_rows(size_t batch, size_t n_shards)
+{
+    return (batch + n_shards - 1) / n_shards;
+}
+enum { RK_LEAST_SHARD = 4 };
+static inline size_t rk_rows_bound(size_t batch)
+{
+    return batch + batch / RK_LEAST_SHARD;
+}
+
+/* Memory of one window of n_steps x batch, dealt to any number of shards: false when it
+ * does not fit into size_t. */
 bool rk_program_memory(const struct rk_program *program, size_t n_steps, size_t batch,
                        size_t *n_bytes);
 
@@ -71,12 +90,13 @@ bool rk_program_repeats_memory(const struct rk_program *program, size_t n, size_
 bool rk_program_reads_input(const struct rk_program *program);
 
 /* One run over one window. The caller fills it in; fields marked (OUT) are set by
- * rk_sequence_init. All arrays are in panels; states are [panel][batch][64 bytes], flags
- * [step][batch][64 bytes] with all lanes 0 or 1. */
+ * rk_sequence_init. All arrays are in panels; initial states are [panel][batch][64 bytes].
+ * What has rows and steps is in shards, input and flags too: [shard][step][panel][row of
+ * the shard][64 bytes], flags with all lanes 0 or 1. */
 struct rk_sequence {
     const struct rk_program *program;
     const struct rk_kernels *kernels;
-    size_t n_steps, batch;
+    size_t n_steps, batch, n_shards;
     bool reverse; /* runs from the last step to the first                    */
     char *memory; /* rk_program_memory bytes, 64-byte aligned                */
     const char *const *parameters; /* packed, by index                                   */
@@ -100,6 +120,10 @@ struct rk_sequence {
 /* Checks the arguments and sets the (OUT) fields. */
 enum rk_status rk_sequence_init(struct rk_sequence *sequence, struct rk_error *error);
 
+/* A value of `panels` panels over the window, in shards that follow each other. */
+struct rk_rows rk_sequence_rows(const struct rk_sequence *sequence, char *base,
+                                size_t panels);
+
 /* Each is called by every thread of a team, inside rk_team_run. A barrier stands at the
  * end: what it leaves may be read by all threads. */
 void rk_sequence_forward(const struct rk_sequence *sequence, struct rk_team *team,
@@ -107,14 +131,10 @@ void rk_sequence_forward(const struct rk_sequence *sequence, struct rk_team *tea
 void rk_sequence_backward(const struct rk_sequence *sequence, struct rk_team *team,
                           int thread);
 
-/* After forward: where state `state` after the last step stands, [panel][batch][64 bytes].
- */
-const char *rk_sequence_final_state(const struct rk_sequence *sequence, size_t state);
-/* All of state `state`: step t of the list is its value *before* step t; n_steps + 1 steps.
- */
-struct rk_rows rk_sequence_states(const struct rk_sequence *sequence, size_t state);
-/* After backward: the gradient of the initial state, [panel][batch][64 bytes]. */
-const char *rk_sequence_initial_state_gradient(const struct rk_sequence *sequence,
-                                               size_t state);
+/* After forward: state `state` after the last step. One step. */
+struct rk_rows rk_sequence_final_state(const struct rk_sequence *sequence, size_t state);
+/* After backward: the gradient of the initial state. One step. */
+struct rk_rows rk_sequence_initial_state_gradient(const struct rk_sequence *sequence,
+                                                  size_t state);
 
 #endif

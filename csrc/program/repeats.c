@@ -12,8 +12,8 @@ struct rk_rows rk_repeats_at(const struct run *run, int place)
 {
     const struct rk_repeats *repeats = run->sequence->repeats;
     size_t panel_stride = repeats->n * RK_PANEL;
-    return (struct rk_rows){repeats->memory + (size_t)place * panel_stride, 0,
-                            panel_stride};
+    return (struct rk_rows){.base = repeats->memory + (size_t)place * panel_stride,
+                            .panel_stride = panel_stride};
 }
 
 void rk_run_distinct_rows(const struct run *run, const struct rk_stage *stage)
@@ -32,13 +32,17 @@ void rk_run_distinct_rows(const struct run *run, const struct rk_stage *stage)
 void rk_spread_repeats(const struct run *run, const struct rk_product_item *item,
                        const struct extent *extent)
 {
-    const struct rk_repeats *repeats = run->sequence->repeats;
+    const struct rk_sequence *sequence = run->sequence;
+    const struct rk_repeats *repeats = sequence->repeats;
     struct rk_rows from = rk_repeats_at(run, item->repeats);
     struct rk_rows to = rk_rows_at(run, item->dst, 0, 0);
+    size_t first = run->shard * rk_sequence_shard_rows(sequence);
     for (size_t r = extent->row0; r < extent->row1; r++) {
-        char *row =
-            to.base + r / extent->batch * to.step_stride + r % extent->batch * RK_PANEL;
-        const char *distinct = from.base + (size_t)repeats->index[r] * RK_PANEL;
+        size_t step = r / extent->batch, in_step = first + r % extent->batch;
+        char *row = rk_row_at(&to, extent->batch, r);
+        const char *distinct =
+            from.base +
+            (size_t)repeats->index[step * sequence->batch + in_step] * RK_PANEL;
         for (size_t p = extent->panel0; p < extent->panel1; p++)
             memcpy(row + p * to.panel_stride, distinct + p * from.panel_stride, RK_PANEL);
     }
@@ -51,13 +55,12 @@ static void sum_equal_rows(const struct run *run, const struct rk_repeated_sum *
     const struct rk_repeats *repeats = run->sequence->repeats;
     size_t batch = run->sequence->batch, lanes = run->kernels->lanes;
     rk_vector_fn add = run->kernels->vector[RK_OP_add];
-    struct rk_rows from = rk_rows_at(run, sum->view, 0, 0),
+    struct rk_rows from = rk_all_rows(run->sequence, sum->view),
                    to = rk_repeats_at(run, sum->place);
     for (size_t u = u0; u < u1; u++)
         for (int32_t i = repeats->first[u]; i < repeats->first[u + 1]; i++) {
             size_t r = (size_t)repeats->order[i];
-            const char *row =
-                from.base + r / batch * from.step_stride + r % batch * RK_PANEL;
+            const char *row = rk_row_at(&from, batch, r);
             char *total = to.base + u * RK_PANEL;
             for (size_t p = 0; p < sum->panels; p++) {
                 char *panel = total + p * to.panel_stride;
@@ -86,5 +89,3 @@ void rk_sum_repeats(const struct run *run)
             sum_equal_rows(run, &run->program->repeated_sums[s], bounds[0], bounds[1]);
     rk_team_wait(run->team);
 }
-
-/* A stage over all steps. Products see one long list of rows. */

@@ -7,7 +7,8 @@
 
 #include "program/lowered.h"
 
-/* One thread's view of a pass. */
+/* One thread's view of a pass: its shards, one after the other; or, where there is one
+ * shard and several threads, a share of it. */
 struct run {
     const struct rk_sequence *sequence;
     const struct rk_program *program;
@@ -15,37 +16,42 @@ struct run {
     const struct rk_operand *operands;
     struct rk_team *team;
     int thread;
-    bool by_rows;      /* how the phase at hand is shared                               */
-    size_t row0, row1; /* this thread's rows: of a step in the loop, else of all steps  */
+    size_t shard, n_rows; /* the one at hand, and its rows                               */
+    bool by_rows;         /* how the phase at hand is shared: rows, else units           */
+    size_t row0, row1;    /* this thread's: of a step in the loop, else of all steps     */
 };
 
-/* Where a view stands at a step, or rows of it. */
-static inline char *rk_step_base(const struct rk_operand *operand, size_t step, size_t turn)
+/* Where a view stands at a step, in the shard at hand. */
+static inline char *rk_step_base(const struct run *run, int view, size_t step, size_t turn)
 {
+    const struct rk_operand *operand = &run->operands[view];
     if (operand->alternates)
         step = (turn + operand->odd) & 1;
-    return operand->base + step * operand->step_stride;
+    return operand->base + run->shard * operand->shard_stride + step * operand->step_stride;
 }
 
+/* The shard's rows of a view from a step on. */
 static inline struct rk_rows rk_rows_at(const struct run *run, int view, size_t step,
                                         size_t turn)
 {
     const struct rk_operand *operand = &run->operands[view];
-    return (struct rk_rows){rk_step_base(operand, step, turn), operand->step_stride,
-                            operand->panel_stride};
+    return (struct rk_rows){.base = rk_step_base(run, view, step, turn),
+                            .step_stride = operand->step_stride,
+                            .panel_stride = operand->panel_stride};
 }
 
-/* Where a product runs: the rows of one step, of all steps as one list (step 0), or the
+/* Where a product runs: rows of one step, of all steps as one list (step 0), or of the
  * distinct rows of the input. */
 struct extent {
     size_t step, turn, batch, row0, row1, panel0, panel1;
     bool of_repeats;
 };
 
-/* vector.c: rows [row0, row1) and panels [panel0, panel1) of one step. */
+/* vector.c: rows [row0, row1) and panels [panel0, panel1) of one step, whose panels are
+ * `places` rows apart. */
 void rk_run_vector(const struct run *run, const struct rk_stage *stage, size_t step,
                    size_t turn, size_t row0, size_t row1, size_t panel0, size_t panel1,
-                   size_t batch);
+                   size_t places);
 
 /* heavy.c: products, reductions, gradients of parameters. The last three are this thread's
  * share over all rows and steps. */
@@ -53,7 +59,7 @@ void rk_run_product(const struct run *run, const struct rk_product_item *item,
                     const struct extent *extent);
 void rk_run_row_reduction(const struct run *run, const struct rk_reduction_item *item,
                           size_t step, size_t turn, size_t row0, size_t row1);
-void rk_run_column_sum(const struct run *run, const struct rk_reduction_item *item);
+void rk_run_column_sums(const struct run *run, const struct rk_stage *stage);
 void rk_run_outer(const struct run *run, const struct rk_stage *stage);
 void rk_run_vector_gradient(const struct run *run, const struct rk_gradient_item *item);
 
@@ -64,9 +70,13 @@ void rk_spread_repeats(const struct run *run, const struct rk_product_item *item
                        const struct extent *extent);
 void rk_sum_repeats(const struct run *run);
 
-/* sequence.c: states and carried gradients in the window's memory. */
-size_t rk_state_bytes(const struct rk_sequence *sequence, size_t state);
-char *rk_states_base(const struct rk_sequence *sequence, size_t state);
-char *rk_carries_base(const struct rk_sequence *sequence, size_t state);
+/* sequence.c: the window's memory. Views by index; a state at a step, or a carried gradient
+ * at its turns, as one step; a view in all shards. */
+size_t rk_sequence_shard_rows(const struct rk_sequence *sequence);
+struct rk_operand *rk_operands(const struct rk_sequence *sequence);
+struct rk_operand rk_operand_of(const struct rk_rows *rows);
+struct rk_rows rk_states_at(const struct rk_sequence *sequence, size_t state, size_t step);
+struct rk_rows rk_carries_at(const struct rk_sequence *sequence, size_t state, bool odd);
+struct rk_rows rk_all_rows(const struct rk_sequence *sequence, int view);
 
 #endif

@@ -4,31 +4,59 @@
  */
 #include "program/run.h"
 
-size_t rk_state_bytes(const struct rk_sequence *sequence, size_t state)
+size_t rk_sequence_shard_rows(const struct rk_sequence *sequence)
+{
+    return rk_shard_rows(sequence->batch, sequence->n_shards);
+}
+
+static void plan_memory(const struct rk_sequence *sequence, struct rk_memory_plan *plan)
+{
+    rk_memory_plan(sequence->program, sequence->n_steps, rk_sequence_shard_rows(sequence),
+                   sequence->n_shards, plan);
+}
+
+struct rk_operand *rk_operands(const struct rk_sequence *sequence)
+{
+    return (struct rk_operand *)(void *)sequence->memory;
+}
+
+/* Bytes of a step of a state in one shard. */
+static size_t state_bytes(const struct rk_sequence *sequence, size_t state)
 {
     const struct rk_program *program = sequence->program;
     return rk_panels(program->dtype, rk_program_state_width(program, state)) *
-           sequence->batch * RK_PANEL;
+           rk_sequence_shard_rows(sequence) * RK_PANEL;
 }
 
-char *rk_states_base(const struct rk_sequence *sequence, size_t state)
+/* One step of a state's, or a carried gradient's, that stands `before` bytes of a shard
+ * after the first state. */
+static struct rk_rows state_step(const struct rk_sequence *sequence, size_t before)
 {
     struct rk_memory_plan plan;
-    rk_memory_plan(sequence->program, sequence->n_steps, sequence->batch, &plan);
-    char *base = sequence->memory + plan.states;
-    for (size_t k = 0; k < state; k++)
-        base += rk_state_bytes(sequence, k) * (sequence->n_steps + 1);
-    return base;
+    plan_memory(sequence, &plan);
+    size_t rows = rk_sequence_shard_rows(sequence);
+    return (struct rk_rows){.base = sequence->memory + plan.shards + before,
+                            .panel_stride = rows * RK_PANEL,
+                            .shard_rows = rows,
+                            .shard_stride = plan.shard_bytes};
 }
 
-char *rk_carries_base(const struct rk_sequence *sequence, size_t state)
+struct rk_rows rk_states_at(const struct rk_sequence *sequence, size_t state, size_t step)
+{
+    size_t before = step * state_bytes(sequence, state);
+    for (size_t k = 0; k < state; k++)
+        before += state_bytes(sequence, k) * (sequence->n_steps + 1);
+    return state_step(sequence, before);
+}
+
+struct rk_rows rk_carries_at(const struct rk_sequence *sequence, size_t state, bool odd)
 {
     struct rk_memory_plan plan;
-    rk_memory_plan(sequence->program, sequence->n_steps, sequence->batch, &plan);
-    char *base = sequence->memory + plan.carries;
+    plan_memory(sequence, &plan);
+    size_t before = plan.carries + odd * state_bytes(sequence, state);
     for (size_t k = 0; k < state; k++)
-        base += rk_state_bytes(sequence, k) * 2;
-    return base;
+        before += state_bytes(sequence, k) * 2;
+    return state_step(sequence, before);
 }
 
 /* ------------------------------------------------------------- around the two passes */
@@ -38,35 +66,35 @@ static struct rk_operand resolve(const struct rk_sequence *sequence,
                                  const struct rk_view *view)
 {
     const struct rk_program *program = sequence->program;
-    size_t row_bytes = sequence->batch * RK_PANEL, index = (size_t)view->index;
-    struct rk_operand operand = {.panel_stride = row_bytes, .row_stride = RK_PANEL};
+    size_t row_bytes = rk_sequence_shard_rows(sequence) * RK_PANEL;
+    size_t index = (size_t)view->index;
+    struct rk_operand operand = {.panel_stride = row_bytes,
+                                 .row_stride = RK_PANEL,
+                                 .shard_stride = plan->shard_bytes};
     switch (view->kind) {
     case RK_VIEW_INPUT:
-        operand.base = sequence->input.base;
-        operand.step_stride = sequence->input.step_stride;
-        break;
+        return rk_operand_of(&sequence->input);
     case RK_VIEW_OUTPUT_GRADIENT: /* at the start of the backward pass */
         break;
     case RK_VIEW_FLAG: {
         const char *flags =
             view->index == RK_FLAG_RESET ? sequence->resets : sequence->active;
-        operand.base = (char *)(uintptr_t)flags;
-        operand.step_stride = row_bytes;
-        break;
+        struct rk_rows rows = rk_sequence_rows(sequence, (char *)(uintptr_t)flags, 1);
+        return rk_operand_of(&rows);
     }
     case RK_VIEW_STATE:
-        operand.step_stride = rk_state_bytes(sequence, index);
-        operand.base = rk_states_base(sequence, index) +
-                       ((view->shift != 0) != sequence->reverse ? operand.step_stride : 0);
+        operand.step_stride = state_bytes(sequence, index);
+        operand.base =
+            rk_states_at(sequence, index, (view->shift != 0) != sequence->reverse).base;
         break;
     case RK_VIEW_CARRY:
-        operand.base = rk_carries_base(sequence, index);
-        operand.step_stride = rk_state_bytes(sequence, index);
+        operand.base = rk_carries_at(sequence, index, false).base;
+        operand.step_stride = state_bytes(sequence, index);
         operand.alternates = true;
         operand.odd = view->shift != 0;
         break;
     case RK_VIEW_SLOT:
-        operand.base = sequence->memory + plan->slots;
+        operand.base = sequence->memory + plan->shards + plan->slots;
         for (size_t s = 0; s < index; s++)
             operand.base += program->slots[s].panels * row_bytes *
                             (program->slots[s].has_steps ? sequence->n_steps : 1);
@@ -95,6 +123,25 @@ static struct rk_operand resolve(const struct rk_sequence *sequence,
     return operand;
 }
 
+struct rk_operand rk_operand_of(const struct rk_rows *rows)
+{
+    return (struct rk_operand){.base = rows->base,
+                               .step_stride = rows->step_stride,
+                               .panel_stride = rows->panel_stride,
+                               .row_stride = RK_PANEL,
+                               .shard_stride = rows->shard_stride};
+}
+
+struct rk_rows rk_all_rows(const struct rk_sequence *sequence, int view)
+{
+    const struct rk_operand *operand = &rk_operands(sequence)[view];
+    return (struct rk_rows){.base = operand->base,
+                            .step_stride = operand->step_stride,
+                            .panel_stride = operand->panel_stride,
+                            .shard_rows = rk_sequence_shard_rows(sequence),
+                            .shard_stride = operand->shard_stride};
+}
+
 /* Where the gradient of the distinct rows will stand. */
 static struct rk_rows repeats_gradient(const struct rk_sequence *sequence)
 {
@@ -108,9 +155,15 @@ static struct rk_rows repeats_gradient(const struct rk_sequence *sequence)
     return (struct rk_rows){0};
 }
 
-static struct rk_rows rows_of(const struct rk_operand *operand)
+struct rk_rows rk_sequence_rows(const struct rk_sequence *sequence, char *base,
+                                size_t panels)
 {
-    return (struct rk_rows){operand->base, operand->step_stride, operand->panel_stride};
+    size_t rows = rk_sequence_shard_rows(sequence), step = panels * rows * RK_PANEL;
+    return (struct rk_rows){.base = base,
+                            .step_stride = step,
+                            .panel_stride = rows * RK_PANEL,
+                            .shard_rows = rows,
+                            .shard_stride = sequence->n_steps * step};
 }
 
 enum rk_status rk_sequence_init(struct rk_sequence *sequence, struct rk_error *error)
@@ -120,27 +173,30 @@ enum rk_status rk_sequence_init(struct rk_sequence *sequence, struct rk_error *e
     if (sequence->n_steps < 1 || sequence->batch < 1)
         return rk_fail(error, RK_INVALID, "a window of %zu steps x %zu rows is empty",
                        sequence->n_steps, sequence->batch);
-    if (!rk_memory_plan(program, sequence->n_steps, sequence->batch, &plan))
+    if (sequence->n_shards < 1 || sequence->n_shards > sequence->batch)
+        return rk_fail(error, RK_INVALID, "%zu rows cannot be dealt to %zu shards",
+                       sequence->batch, sequence->n_shards);
+    if (!rk_memory_plan(program, sequence->n_steps, rk_sequence_shard_rows(sequence),
+                        sequence->n_shards, &plan))
         return rk_fail(error, RK_INVALID, "a window of %zu steps x %zu rows is too large",
                        sequence->n_steps, sequence->batch);
     if (program->reads_flags && (!sequence->resets || !sequence->active))
         return rk_fail(error, RK_INVALID, "this program reads flags, and none are given");
     if (sequence->kernels->dtype != program->dtype)
         return rk_fail(error, RK_INVALID, "kernels and program differ in element type");
-    if (sequence->input.panel_stride != sequence->batch * RK_PANEL)
+    if (sequence->input.panel_stride != rk_sequence_shard_rows(sequence) * RK_PANEL)
         return rk_fail(error, RK_INVALID, "the panels of the input are not contiguous");
 
-    struct rk_operand *operands = (struct rk_operand *)(void *)sequence->memory;
     for (int v = 0; v < program->n_views; v++)
-        operands[v] = resolve(sequence, &plan, &program->views[v]);
+        rk_operands(sequence)[v] = resolve(sequence, &plan, &program->views[v]);
     for (int c = 0; c < program->n_constants; c++)
         sequence->kernels->fill(sequence->memory + plan.constants +
                                     (size_t)c * RK_BLOCK_BYTES,
                                 program->constants[c], RK_BLOCK * sequence->kernels->lanes);
-    sequence->output = rows_of(&operands[program->output]);
+    sequence->output = rk_all_rows(sequence, program->output);
     sequence->input_gradient = (struct rk_rows){0};
     if (program->input_gradient >= 0)
-        sequence->input_gradient = rows_of(&operands[program->input_gradient]);
+        sequence->input_gradient = rk_all_rows(sequence, program->input_gradient);
     sequence->input_gradient_of_repeats =
         sequence->repeats && program->input_gradient_of_repeats;
     if (sequence->input_gradient_of_repeats)
@@ -148,23 +204,13 @@ enum rk_status rk_sequence_init(struct rk_sequence *sequence, struct rk_error *e
     return RK_OK;
 }
 
-struct rk_rows rk_sequence_states(const struct rk_sequence *sequence, size_t state)
+struct rk_rows rk_sequence_final_state(const struct rk_sequence *sequence, size_t state)
 {
-    size_t n_bytes = rk_state_bytes(sequence, state);
-    return (struct rk_rows){rk_states_base(sequence, state) +
-                                (sequence->reverse ? n_bytes : 0),
-                            n_bytes, sequence->batch * RK_PANEL};
+    return rk_states_at(sequence, state, sequence->reverse ? 0 : sequence->n_steps);
 }
 
-const char *rk_sequence_final_state(const struct rk_sequence *sequence, size_t state)
+struct rk_rows rk_sequence_initial_state_gradient(const struct rk_sequence *sequence,
+                                                  size_t state)
 {
-    size_t last = sequence->reverse ? 0 : sequence->n_steps;
-    return rk_states_base(sequence, state) + last * rk_state_bytes(sequence, state);
-}
-
-const char *rk_sequence_initial_state_gradient(const struct rk_sequence *sequence,
-                                               size_t state)
-{
-    return rk_carries_base(sequence, state) +
-           (sequence->n_steps & 1) * rk_state_bytes(sequence, state);
+    return rk_carries_at(sequence, state, sequence->n_steps & 1);
 }

@@ -10,9 +10,10 @@ struct block {
     size_t step, turn, panel, n_panels, row, n_rows;
 };
 
-static char *address(const struct rk_operand *operand, const struct block *block)
+static char *address(const struct run *run, int view, const struct block *block)
 {
-    return rk_step_base(operand, block->step, block->turn) +
+    const struct rk_operand *operand = &run->operands[view];
+    return rk_step_base(run, view, block->step, block->turn) +
            block->panel * operand->panel_stride + block->row * operand->row_stride;
 }
 
@@ -24,8 +25,8 @@ static void run_mask(const struct run *run, const struct rk_instruction *instruc
     mask.site += spec->site;
     mask.rate = spec->rate;
     uint32_t step = spec->per_sequence ? 0 : (uint32_t)block->step;
-    run->kernels->mask(dst, &mask, step, block->row, block->n_rows, block->panel,
-                       block->n_panels);
+    size_t row = run->shard * rk_sequence_shard_rows(run->sequence) + block->row;
+    run->kernels->mask(dst, &mask, step, row, block->n_rows, block->panel, block->n_panels);
 }
 
 static void run_block(const struct run *run, const struct rk_stage *stage,
@@ -40,7 +41,7 @@ static void run_block(const struct run *run, const struct rk_stage *stage,
                                  instruction->src[2]};
         for (int j = 0; j < 4; j++)
             at[j] = operands[j] < 0 ? temporaries + (size_t)~operands[j] * RK_BLOCK_BYTES
-                                    : address(&run->operands[operands[j]], block);
+                                    : address(run, operands[j], block);
         switch (instruction->op) {
         case RK_DO_EXPAND_UNIT:
             kernels->expand_unit(at[0], at[1], block->n_panels, block->n_rows);
@@ -48,7 +49,7 @@ static void run_block(const struct run *run, const struct rk_stage *stage,
         case RK_DO_EXPAND_ROW: {
             struct block first = *block; /* one a row: a single panel */
             first.panel = 0;
-            kernels->expand_row(at[0], address(&run->operands[instruction->src[0]], &first),
+            kernels->expand_row(at[0], address(run, instruction->src[0], &first),
                                 block->n_panels, block->n_rows);
             break;
         }
@@ -69,7 +70,7 @@ static void run_block(const struct run *run, const struct rk_stage *stage,
  * in every operand: whole panels of all rows, or some rows of one panel. */
 void rk_run_vector(const struct run *run, const struct rk_stage *stage, size_t step,
                    size_t turn, size_t row0, size_t row1, size_t panel0, size_t panel1,
-                   size_t batch)
+                   size_t places)
 {
     enum { TARGET = RK_BLOCK / 2 }; /* 1 KB an operand: a dozen of them fit the L1 cache */
     _Alignas(RK_PANEL) char temporaries[RK_MAX_TEMPORARIES * RK_BLOCK_BYTES];
@@ -77,7 +78,7 @@ void rk_run_vector(const struct run *run, const struct rk_stage *stage, size_t s
     size_t n_rows = row1 - row0;
     if (n_rows == 0)
         return;
-    bool whole = n_rows == batch && n_rows <= TARGET;
+    bool whole = n_rows == places && n_rows <= TARGET;
     size_t panels_a_block = whole ? TARGET / n_rows : 1;
     size_t n_chunks = (n_rows + TARGET - 1) / TARGET;
     for (size_t panel = panel0; panel < panel1; panel += block.n_panels) {

@@ -298,7 +298,9 @@ static void column_sums_go_on_row_by_row(void)
         random_fill(dtype, base, n_steps * batch * n, i);
         random_fill(dtype, dst, n, i + 9);
         memcpy(before, dst, panels * RK_PANEL);
-        struct rk_rows src = {base, panels * batch * RK_PANEL, batch * RK_PANEL};
+        struct rk_rows src = {.base = base,
+                              .step_stride = panels * batch * RK_PANEL,
+                              .panel_stride = batch * RK_PANEL};
         kernels->column_sum(dst, src, batch, row0, row1, 0, panels / 2);
         kernels->column_sum(dst, src, batch, row0, row1, panels / 2, panels);
         for (size_t u = 0; u < n; u++) {

@@ -30,7 +30,9 @@ static struct value value_make(size_t n_steps, size_t batch, size_t width, uint6
     struct value v = {n_steps, batch, width, rk_panels(dtype, width), NULL, {0}};
     size_t n = n_steps * v.panels * batch * lanes;
     v.memory = must_alloc(n * size);
-    v.rows = (struct rk_rows){v.memory, v.panels * batch * RK_PANEL, batch * RK_PANEL};
+    v.rows = (struct rk_rows){.base = v.memory,
+                              .step_stride = v.panels * batch * RK_PANEL,
+                              .panel_stride = batch * RK_PANEL};
     for (size_t i = 0; i < n; i++) {
         size_t unit = i / (batch * lanes) % v.panels * lanes + i % lanes;
         real_set(dtype, v.memory, i, unit < width ? random_real(&seed) : (double)NAN);
