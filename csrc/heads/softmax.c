@@ -172,14 +172,26 @@ static double logit(const struct chunk *c, size_t word, size_t row)
 
 /* -------------------------------------------------------------------- phases */
 
+/* How many of the chunk's rows, from r on, lie together in a value of the window too. */
+static size_t together(const struct chunk *c, const struct rk_rows *rows, size_t r,
+                       size_t end)
+{
+    size_t first = (size_t)c->rows[r], n = 1;
+    size_t most = rk_rows_together(rows, c->task->batch, first);
+    while (n < most && r + n < end && (size_t)c->rows[r + n] == first + n)
+        n++;
+    return n;
+}
+
 static void gather_hidden(const struct chunk *c, size_t row0, size_t row1)
 {
     const struct rk_rows *from = &c->task->hidden;
-    for (size_t r = row0; r < row1; r++) {
+    for (size_t r = row0, n; r < row1; r += n) {
+        n = together(c, from, r, row1);
         const char *src = rk_row_at(from, c->task->batch, (size_t)c->rows[r]);
         for (size_t p = 0; p < c->width_panels; p++)
             memcpy(c->head->hidden + p * c->stride + r * RK_PANEL,
-                   src + p * from->panel_stride, RK_PANEL);
+                   src + p * from->panel_stride, n * RK_PANEL);
     }
 }
 
@@ -285,28 +297,42 @@ static void predict_rows(const struct chunk *c, size_t row0, size_t row1)
         head->vocab, row1 - row0, head->max + offset, head->log_sum + offset);
 }
 
-/* d loss / d logits of a row is factor * (exponentials - sum at the target): the
- * subtraction is done here, the factor goes into `hidden` for dW and later into dh, which
- * are smaller than the logits. */
+/* d loss / d logits of a row is factor * (exponentials - sum at the target). The factor
+ * goes into `hidden` for dW and later into dh, which are smaller than the logits. */
 static void differentiate_rows(const struct chunk *c, size_t row0, size_t row1)
 {
     const struct rk_softmax *head = c->head;
     const struct rk_softmax_task *task = c->task;
     const struct rk_kernels *kernels = head->kernels;
-    enum rk_dtype dtype = kernels->dtype;
     for (size_t r = row0; r < row1; r++) {
-        size_t row = (size_t)c->rows[r], word = (size_t)task->targets[row];
-        double sum = rk_real_get(dtype, head->sum + r * RK_PANEL, 0);
-        double weight = task->weights ? (double)task->weights[row] : 1.0;
+        double sum = rk_real_get(kernels->dtype, head->sum + r * RK_PANEL, 0);
+        double weight = task->weights ? (double)task->weights[c->rows[r]] : 1.0;
         kernels->fill(head->factor + r * RK_PANEL, weight / task->weight_sum / sum,
                       kernels->lanes);
-        rk_real_set(dtype, head->logits + logit_offset(c, word, r), 0,
-                    logit(c, word, r) - sum);
     }
     for (size_t p = 0; p < c->width_panels; p++) {
         char *hidden = head->hidden + p * c->stride + row0 * RK_PANEL;
         kernels->vector[RK_OP_mul](hidden, hidden, head->factor + row0 * RK_PANEL, NULL,
                                    (row1 - row0) * kernels->lanes);
+    }
+}
+
+/* The subtraction at the targets is done by whoever has their logits. */
+static void subtract_targets(const struct chunk *c, size_t group, size_t row0, size_t row1,
+                             const struct share *share)
+{
+    (void)share;
+    const struct rk_softmax *head = c->head;
+    enum rk_dtype dtype = head->kernels->dtype;
+    size_t panel0, panel1, units = group_units(c, group, &panel0, &panel1);
+    size_t first_word = panel0 * head->kernels->lanes;
+    for (size_t r = row0; r < row1; r++) {
+        size_t word = (size_t)c->task->targets[c->rows[r]];
+        if (word < first_word || word >= first_word + units)
+            continue;
+        double sum = rk_real_get(dtype, head->sum + r * RK_PANEL, 0);
+        rk_real_set(dtype, head->logits + logit_offset(c, word, r), 0,
+                    logit(c, word, r) - sum);
     }
 }
 
@@ -371,7 +397,7 @@ static void group_hidden_gradient(const struct chunk *c, size_t group, size_t ro
         };
         if (rk_team_poll(share->team, share->thread))
             return;
-        rk_transpose(kernels->dtype, piece, head->weight + p * head->width * RK_PANEL, 1, k,
+        rk_transpose(kernels, piece, head->weight + p * head->width * RK_PANEL, 1, k,
                      head->width, 0, c->width_panels);
         rk_product(kernels, partial, c->n, row0, row1, 0, c->width_panels, NULL, p > panel0,
                    &term, 1);
@@ -391,10 +417,13 @@ static void join_hidden_gradient(const struct chunk *c, size_t row0, size_t row1
             kernels->vector[RK_OP_add](sum, sum, sum + g * c->width_panels * c->stride,
                                        NULL, n);
         kernels->vector[RK_OP_mul](sum, sum, head->factor + row0 * RK_PANEL, NULL, n);
-        for (size_t r = row0; r < row1; r++) {
-            char *row = rk_row_at(to, c->task->batch, (size_t)c->rows[r]);
-            memcpy(row + p * to->panel_stride, sum + (r - row0) * RK_PANEL, RK_PANEL);
-        }
+    }
+    for (size_t r = row0, n_rows; r < row1; r += n_rows) {
+        n_rows = together(c, to, r, row1);
+        char *row = rk_row_at(to, c->task->batch, (size_t)c->rows[r]);
+        for (size_t p = 0; p < c->width_panels; p++)
+            memcpy(row + p * to->panel_stride,
+                   head->partial + p * c->stride + r * RK_PANEL, n_rows * RK_PANEL);
     }
 }
 
@@ -420,6 +449,8 @@ static void forward_chunk(const struct chunk *c, const struct share *share)
 static void backward_chunk(const struct chunk *c, const struct share *share)
 {
     differentiate_rows(c, share->row0, share->row1);
+    rk_team_wait(share->team);
+    for_cells(subtract_targets, c, share);
     rk_team_wait(share->team);
     for (int i = 0; i < share->n_columns; i++)
         weight_gradients(c, &share->columns[i], share);

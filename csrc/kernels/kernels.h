@@ -121,6 +121,12 @@ struct rk_kernels {
      * of a value); nothing when width is a multiple of lanes. */
     void (*clear_tail)(void *last_panel, size_t width, size_t rows);
 
+    /* Rows of one panel: dst[i] = src[index[i]]; dst[index[i]] += src[i], i ascending. */
+    void (*gather)(void *dst, const void *src, const int32_t *index, size_t n);
+    void (*scatter_add)(void *dst, const void *src, const int32_t *index, size_t n);
+    /* A square: lane j of row i of dst (lanes rows of 64 bytes) is lane i of row j. */
+    void (*transpose)(void *dst, const void *src);
+
     /* dst[row] (a panel, all lanes equal) = sum or max over the true units of a row. One
      * partial a lane, panels in order, one fixed tree: the same bits however rows are
      * grouped and on every instruction set. src: row 0 of panel 0; max keeps NaN. */

@@ -42,6 +42,7 @@
 #include "kernels/math.inc.h"
 #include "kernels/vector.inc.h"
 #include "kernels/block.inc.h"
+#include "kernels/move.inc.h"
 #include "kernels/reduce.inc.h"
 #include "kernels/product.inc.h"
 #include "kernels/update.inc.h"

@@ -45,8 +45,8 @@ void rk_pack(enum rk_dtype dtype, char *packed, const void *plain, size_t blocks
 void rk_unpack(enum rk_dtype dtype, void *plain, const char *packed, size_t blocks,
                size_t n, size_t k);
 /* Packed -> packed transpose, the share of panels [panel0, panel1) of the transpose. */
-void rk_transpose(enum rk_dtype dtype, char *transposed, const char *packed, size_t blocks,
-                  size_t n, size_t k, size_t panel0, size_t panel1);
+void rk_transpose(const struct rk_kernels *kernels, char *transposed, const char *packed,
+                  size_t blocks, size_t n, size_t k, size_t panel0, size_t panel1);
 
 static inline size_t rk_packed_size(enum rk_dtype dtype, size_t blocks, size_t n, size_t k)
 {

@@ -44,25 +44,13 @@ INLINE void unpack(char *plain, const char *packed, size_t blocks, size_t n, siz
         }
 }
 
-/* Panel by panel of the transpose, in squares of lanes x lanes, each 1 kB on both sides. */
-INLINE void transpose(char *transposed, const char *packed, size_t blocks, size_t n,
-                      size_t k, size_t panel0, size_t panel1, size_t size)
+/* A square of fewer units or columns than lanes, element by element. */
+INLINE void transpose_part(char *to, const char *from, size_t units, size_t columns,
+                           size_t size)
 {
-    const size_t lanes = RK_PANEL / size, panels = divide_up(n, lanes);
-    for (size_t q = panel0; q < panel1; q++) {
-        char *to = transposed + q * blocks * n * RK_PANEL;
-        size_t columns = least(lanes, k - q * lanes);
-        if (columns < lanes)
-            memset(to, 0, blocks * n * RK_PANEL);
-        for (size_t p = 0; p < blocks * panels; p++) {
-            const char *from = packed + (p * k + q * lanes) * RK_PANEL;
-            size_t units = least(lanes, n - p % panels * lanes);
-            for (size_t j = 0; j < columns; j++)
-                for (size_t u = 0; u < units; u++)
-                    move(to, u * lanes + j, from, j * lanes + u, size);
-            to += units * RK_PANEL;
-        }
-    }
+    for (size_t j = 0; j < columns; j++)
+        for (size_t u = 0; u < units; u++)
+            move(to, u * (RK_PANEL / size) + j, from, j * (RK_PANEL / size) + u, size);
 }
 
 INLINE void rows_pack(char *step, size_t panel_stride, const char *plain, size_t n_rows,
@@ -109,13 +97,27 @@ void rk_unpack(enum rk_dtype dtype, void *plain, const char *packed, size_t bloc
     }
 }
 
-void rk_transpose(enum rk_dtype dtype, char *transposed, const char *packed, size_t blocks,
-                  size_t n, size_t k, size_t panel0, size_t panel1)
+/* Panel by panel of the transpose, in squares of lanes x lanes, each 1 kB on both sides. */
+void rk_transpose(const struct rk_kernels *kernels, char *transposed, const char *packed,
+                  size_t blocks, size_t n, size_t k, size_t panel0, size_t panel1)
 {
-    if (dtype == RK_FLOAT32) {
-        transpose(transposed, packed, blocks, n, k, panel0, panel1, 4);
-    } else {
-        transpose(transposed, packed, blocks, n, k, panel0, panel1, 8);
+    const size_t lanes = kernels->lanes, panels = divide_up(n, lanes);
+    for (size_t q = panel0; q < panel1; q++) {
+        char *to = transposed + q * blocks * n * RK_PANEL;
+        size_t columns = least(lanes, k - q * lanes);
+        if (columns < lanes)
+            memset(to, 0, blocks * n * RK_PANEL);
+        for (size_t p = 0; p < blocks * panels; p++) {
+            const char *from = packed + (p * k + q * lanes) * RK_PANEL;
+            size_t units = least(lanes, n - p % panels * lanes);
+            if (units == lanes && columns == lanes)
+                kernels->transpose(to, from);
+            else if (kernels->dtype == RK_FLOAT32)
+                transpose_part(to, from, units, columns, 4);
+            else
+                transpose_part(to, from, units, columns, 8);
+            to += units * RK_PANEL;
+        }
     }
 }
 

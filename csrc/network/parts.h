@@ -107,9 +107,9 @@ struct rk_window {
     char *step;            /* one step of the top layer's width, scratch */
     /* Training, where the first layer uses repeats: tokens that stand in several places. */
     struct rk_repeats repeats;
-    int32_t *distinct;              /* the tokens, by their first places */
-    int32_t *place;                 /* by token: 1 + its index in `distinct`, or 0 */
-    int32_t *index, *order, *first; /* as in struct rk_repeats */
+    int32_t *distinct; /* the tokens, by their first places */
+    int32_t *place;    /* by token: 1 + its index in `distinct`, or 0 */
+    int32_t *index;    /* as in struct rk_repeats */
     char *memory;
 
     char *thread_scratch; /* of the head in training; grows with the number of threads */

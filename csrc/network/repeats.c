@@ -18,14 +18,12 @@ void rk_window_plan_repeats(struct rk_window *window, struct rk_arena *arena)
     window->distinct = rk_arena_take(arena, most, sizeof *window->distinct);
     window->place = rk_arena_take(arena, weights->vocab_size, sizeof *window->place);
     window->index = rk_arena_take(arena, n, sizeof *window->index);
-    window->order = rk_arena_take(arena, n, sizeof *window->order);
-    window->first = rk_arena_take(arena, most + 1, sizeof *window->first);
     window->repeats.rows.base = rk_arena_take(
         arena, most, rk_panels(weights->dtype, weights->embedding_size) * RK_PANEL);
     window->repeats.memory = rk_arena_take(arena, n_bytes, 1);
 }
 
-/* Numbers the tokens by their first places and counts them: first[u + 1] is the count. */
+/* Numbers the tokens by their first places. */
 static size_t number_tokens(struct rk_window *window, size_t n_rows)
 {
     size_t n = 0;
@@ -34,27 +32,12 @@ static size_t number_tokens(struct rk_window *window, size_t n_rows)
         if (*place == 0) {
             window->distinct[n++] = window->ids[r];
             *place = (int32_t)n;
-            window->first[n] = 0;
         }
         window->index[r] = *place - 1;
-        window->first[*place]++;
     }
     for (size_t u = 0; u < n; u++)
         window->place[window->distinct[u]] = 0;
     return n;
-}
-
-/* Sorts the rows by token; their order within a token stays. */
-static void sort_rows(struct rk_window *window, size_t n, size_t n_rows)
-{
-    window->first[0] = 0;
-    for (size_t u = 0; u < n; u++)
-        window->first[u + 1] += window->first[u];
-    for (size_t r = 0; r < n_rows; r++)
-        window->order[window->first[window->index[r]]++] = (int32_t)r;
-    for (size_t u = n; u > 0; u--) /* each moved on to the next one's beginning */
-        window->first[u] = window->first[u - 1];
-    window->first[0] = 0;
 }
 
 const struct rk_repeats *rk_window_find_repeats(struct rk_window *window)
@@ -65,11 +48,8 @@ const struct rk_repeats *rk_window_find_repeats(struct rk_window *window)
     size_t n = number_tokens(window, n_rows);
     if (4 * n > 3 * n_rows) /* gathering and spreading would cost what is saved */
         return NULL;
-    sort_rows(window, n, n_rows);
     window->repeats.n = n;
     window->repeats.rows.panel_stride = n * RK_PANEL;
     window->repeats.index = window->index;
-    window->repeats.order = window->order;
-    window->repeats.first = window->first;
     return &window->repeats;
 }

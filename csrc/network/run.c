@@ -375,7 +375,7 @@ static void transpose_share(const struct rk_window *window, const struct rk_team
             continue;
         rk_share(rk_panels(weights->dtype, tensor->columns), team->n_threads, thread,
                  &panel0, &panel1);
-        rk_transpose(weights->dtype, window->transposed[i], rk_weights_at(weights, i),
+        rk_transpose(weights->kernels, window->transposed[i], rk_weights_at(weights, i),
                      tensor->blocks, tensor->width, tensor->columns, panel0, panel1);
     }
 }

@@ -78,8 +78,6 @@ struct rk_repeats {
     size_t n;             /* distinct rows                                                */
     struct rk_rows rows;  /* they themselves: one step of n rows                          */
     const int32_t *index; /* by row of the list (n_steps x batch): which one it equals    */
-    const int32_t *order; /* rows of the list: those equal to 0, those equal to 1, ...    */
-    const int32_t *first; /* (n + 1) where each one's part of `order` begins              */
     char *memory;         /* rk_program_repeats_memory bytes, 64-byte aligned             */
 };
 

@@ -37,55 +37,53 @@ void rk_spread_repeats(const struct run *run, const struct rk_product_item *item
     struct rk_rows from = rk_repeats_at(run, item->repeats);
     struct rk_rows to = rk_rows_at(run, item->dst, 0, 0);
     size_t first = run->shard * rk_sequence_shard_rows(sequence);
-    for (size_t r = extent->row0; r < extent->row1; r++) {
-        size_t step = r / extent->batch, in_step = first + r % extent->batch;
+    for (size_t r = extent->row0, n; r < extent->row1; r += n) {
+        size_t step = r / extent->batch, left = extent->row1 - r;
+        n = rk_rows_together(&to, extent->batch, r);
+        n = n < left ? n : left;
+        const int32_t *index =
+            repeats->index + step * sequence->batch + first + r % extent->batch;
         char *row = rk_row_at(&to, extent->batch, r);
-        const char *distinct =
-            from.base +
-            (size_t)repeats->index[step * sequence->batch + in_step] * RK_PANEL;
         for (size_t p = extent->panel0; p < extent->panel1; p++)
-            memcpy(row + p * to.panel_stride, distinct + p * from.panel_stride, RK_PANEL);
+            run->kernels->gather(row + p * to.panel_stride,
+                                 from.base + p * from.panel_stride, index, n);
     }
 }
 
-/* One gradient, summed over the places of distinct rows [u0, u1), in order. */
-static void sum_equal_rows(const struct run *run, const struct rk_repeated_sum *sum,
-                           size_t u0, size_t u1)
+/* One panel of a gradient: the rows of the list in order, each added to its distinct row. */
+static void sum_panel(const struct run *run, const struct rk_repeated_sum *sum,
+                      size_t panel)
 {
-    const struct rk_repeats *repeats = run->sequence->repeats;
-    size_t batch = run->sequence->batch, lanes = run->kernels->lanes;
-    rk_vector_fn add = run->kernels->vector[RK_OP_add];
-    struct rk_rows from = rk_all_rows(run->sequence, sum->view),
-                   to = rk_repeats_at(run, sum->place);
-    for (size_t u = u0; u < u1; u++)
-        for (int32_t i = repeats->first[u]; i < repeats->first[u + 1]; i++) {
-            size_t r = (size_t)repeats->order[i];
-            const char *row = rk_row_at(&from, batch, r);
-            char *total = to.base + u * RK_PANEL;
-            for (size_t p = 0; p < sum->panels; p++) {
-                char *panel = total + p * to.panel_stride;
-                if (i == repeats->first[u])
-                    memcpy(panel, row + p * from.panel_stride, RK_PANEL);
-                else
-                    add(panel, panel, row + p * from.panel_stride, NULL, lanes);
-            }
-        }
+    const struct rk_sequence *sequence = run->sequence;
+    const struct rk_repeats *repeats = sequence->repeats;
+    struct rk_rows from = rk_all_rows(sequence, sum->view);
+    struct rk_rows to = rk_repeats_at(run, sum->place);
+    size_t n_rows = sequence->n_steps * sequence->batch;
+    char *total = to.base + panel * to.panel_stride;
+    memset(total, 0, repeats->n * RK_PANEL);
+    for (size_t r = 0, n; r < n_rows; r += n) {
+        n = rk_rows_together(&from, sequence->batch, r);
+        const char *rows = rk_row_at(&from, sequence->batch, r);
+        run->kernels->scatter_add(total, rows + panel * from.panel_stride,
+                                  repeats->index + r, n);
+    }
 }
 
-/* Threads share distinct rows so that each sums about as many places. */
+/* Threads share the panels of all gradients. */
 void rk_sum_repeats(const struct run *run)
 {
-    const struct rk_repeats *repeats = run->sequence->repeats;
-    size_t first, last, bounds[2], n_rows = run->sequence->n_steps * run->sequence->batch;
-    rk_share(n_rows, run->team->n_threads, run->thread, &first, &last);
-    for (int end = 0; end < 2; end++) {
-        size_t u = 0;
-        while (u < repeats->n && (size_t)repeats->first[u] < (end ? last : first))
-            u++;
-        bounds[end] = u;
+    const struct rk_program *program = run->program;
+    size_t n_panels = 0, first, last;
+    for (int s = 0; s < program->n_repeated_sums; s++)
+        n_panels += program->repeated_sums[s].panels;
+    rk_share(n_panels, run->team->n_threads, run->thread, &first, &last);
+    n_panels = 0;
+    for (int s = 0; s < program->n_repeated_sums; s++) {
+        const struct rk_repeated_sum *sum = &program->repeated_sums[s];
+        for (size_t p = 0; p < sum->panels; p++, n_panels++)
+            if (n_panels >= first && n_panels < last &&
+                !rk_team_poll(run->team, run->thread))
+                sum_panel(run, sum, p);
     }
-    if (!rk_team_poll(run->team, run->thread))
-        for (int s = 0; s < run->program->n_repeated_sums; s++)
-            sum_equal_rows(run, &run->program->repeated_sums[s], bounds[0], bounds[1]);
     rk_team_wait(run->team);
 }

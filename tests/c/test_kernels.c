@@ -350,6 +350,47 @@ static void every_instruction_set_has_its_own_table(void)
     check(rk_kernels(RK_N_ISA, RK_FLOAT32) == NULL, "a table where there is none");
 }
 
+/* --------------------------------------------------------------- rows and squares */
+
+/* Row i goes with row 7 i modulo n_dst: some stand for several, some for none. */
+static void rows_move_by_index(void)
+{
+    static const size_t sizes[][2] = {{0, 1}, {1, 1}, {17, 3}, {65, 40}};
+    for (size_t i = 0; i < 4; i++) {
+        size_t n = sizes[i][0], n_dst = sizes[i][1], wrong = 0;
+        int32_t index[65];
+        char *rows = must_alloc(n * RK_PANEL), *table = must_alloc(n_dst * RK_PANEL);
+        char *back = must_alloc(n * RK_PANEL);
+        random_fill(dtype, rows, n * lanes, i);
+        for (size_t r = 0; r < n; r++)
+            index[r] = (int32_t)(7 * r % n_dst);
+        kernels->scatter_add(table, rows, index, n);
+        kernels->gather(back, table, index, n);
+        for (size_t at = 0; at < n * lanes; at++) {
+            double sum = 0;
+            for (size_t r = 0; r < n; r++)
+                if (index[r] == index[at / lanes])
+                    sum = add(sum, real_get(dtype, rows, r * lanes + at % lanes));
+            wrong += real_get(dtype, back, at) != sum;
+        }
+        check(wrong == 0, "%zu rows by index: %zu wrong", n, wrong);
+        rk_free(rows), rk_free(table), rk_free(back);
+    }
+}
+
+static void squares_are_transposed(void)
+{
+    size_t n = lanes * lanes, wrong = 0;
+    char *src = must_alloc(n * size), *dst = must_alloc(n * size);
+    random_fill(dtype, src, n, 1);
+    kernels->transpose(dst, src);
+    for (size_t at = 0; at < n; at++)
+        wrong += real_get(dtype, dst, at) !=
+                 real_get(dtype, src, at % lanes * lanes + at / lanes);
+    check(wrong == 0, "transpose: %zu wrong", wrong);
+    rk_free(src), rk_free(dst);
+}
+
 int main(void)
 {
     enum rk_isa isa = check_isa();
@@ -361,6 +402,8 @@ int main(void)
         size = rk_real_size(dtype);
         instructions_equal_their_scalar_twins();
         blocks_are_expanded_filled_and_cleared();
+        rows_move_by_index();
+        squares_are_transposed();
         masks_are_a_function_of_the_place();
         row_reductions_follow_their_tree();
         column_sums_go_on_row_by_row();

@@ -227,8 +227,8 @@ static void a_transpose_runs_over_the_units_of_all_blocks(void)
             char *packed = packed_make(blocks, n, k, i, &plain);
             char *transposed = must_alloc(n_bytes);
             memset(transposed, 0xff, n_bytes);
-            rk_transpose(dtype, transposed, packed, blocks, n, k, 0, panels / 2);
-            rk_transpose(dtype, transposed, packed, blocks, n, k, panels / 2, panels);
+            rk_transpose(kernels, transposed, packed, blocks, n, k, 0, panels / 2);
+            rk_transpose(kernels, transposed, packed, blocks, n, k, panels / 2, panels);
             size_t wrong = 0;
             for (size_t at = 0; at < n_bytes / size; at++) {
                 size_t u = at / lanes % (blocks * n);
