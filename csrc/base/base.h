@@ -92,6 +92,10 @@ void rk_team_init(struct rk_team *team, int n_threads);
  * Returns RK_CANCELLED when the poll asked to stop, else RK_OK. */
 enum rk_status rk_team_run(struct rk_team *team, rk_task task, void *context);
 
+/* Whether this thread has ended a run so short a time ago that the threads of its team,
+ * had it more than one, still wait for the next run without sleeping. */
+bool rk_team_is_awake(void);
+
 /* Barrier: every thread of the team must come. Spins a bounded time, then yields. Orders
  * memory. Costs nothing when the team has one thread. */
 void rk_team_wait(struct rk_team *team);

@@ -22,6 +22,8 @@
 #endif
 
 enum { SPINS = 1000, POLL_MS = 20 };
+/* libgomp's threads spin for a few milliseconds before they sleep. */
+enum { AWAKE_NS = 1000000 };
 
 /* ------------------------------------------------- mode of the floating-point unit */
 
@@ -122,17 +124,17 @@ void rk_team_wait(struct rk_team *team)
 
 /* ------------------------------------------------------------------------------- poll */
 
-static long long milliseconds(void)
+static long long nanoseconds(void)
 {
     struct timespec now;
     timespec_get(&now, TIME_UTC);
-    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (long long)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 bool rk_team_poll(struct rk_team *team, int thread)
 {
     if (thread == 0 && team->poll && !team->cancelled) {
-        long long now = milliseconds();
+        long long now = nanoseconds() / 1000000;
         /* A clock that was set back must not silence the poll. */
         if (now - team->polled >= POLL_MS || now < team->polled) {
             team->polled = now;
@@ -184,10 +186,19 @@ static void run_alone(struct rk_team *team, rk_task task, void *context)
     team->n_threads = asked;
 }
 
+/* When this thread's last run ended. */
+static _Thread_local long long last_end;
+
+bool rk_team_is_awake(void)
+{
+    long long since = nanoseconds() - last_end;
+    return since >= 0 && since < AWAKE_NS;
+}
+
 enum rk_status rk_team_run(struct rk_team *team, rk_task task, void *context)
 {
     team->arrived = team->phase = team->cancelled = 0;
-    team->polled = milliseconds();
+    team->polled = nanoseconds() / 1000000;
 #if defined(_OPENMP)
     if (team->n_threads > 1 && !omp_in_parallel()) {
         run_parallel(team, task, context);
@@ -197,6 +208,7 @@ enum rk_status rk_team_run(struct rk_team *team, rk_task task, void *context)
 #else
     run_alone(team, task, context);
 #endif
+    last_end = nanoseconds();
     return team->cancelled ? RK_CANCELLED : RK_OK;
 }
 

@@ -26,6 +26,10 @@ static enum rk_status check_targets(const struct rk_window *window,
                                     struct rk_error *error)
 {
     size_t vocab = window->weights->vocab_size, batch = input->batch;
+    if (input->log_probabilities && (input->targets || window->training))
+        return rk_fail(error, RK_INVALID,
+                       "log-probabilities are asked for together with targets, or of a "
+                       "window that is training");
     if (!input->targets)
         return input->target_weights
                    ? rk_fail(error, RK_INVALID, "target_weights are given without targets")

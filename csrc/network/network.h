@@ -109,6 +109,8 @@ struct rk_window_input {
     const uint8_t *active;       /* 0: the row has ended, its state stands still; NULL */
     uint64_t seed;               /* of the dropout masks */
     uint32_t update;             /* number of the window within the fit */
+    void *log_probabilities;     /* (batch, vocab) after the last step (OUT); NULL. In place
+                                    of targets, and not from a window that is training */
 };
 
 struct rk_window_loss {

@@ -10,18 +10,29 @@
 
 /* ------------------------------------------------------------------- teams */
 
-/* Below this a thread team costs more than it saves on one token. */
-enum { SMALL_WEIGHTS = 2 << 20 };
+/* One token reads all weights but the embedding's once. A thread is worth a part of them
+ * that takes it a few microseconds. To wake sleeping threads takes much longer: small
+ * weights get more than one only while these are awake from the run before. */
+enum { THREAD_WEIGHTS = 256 << 10, SMALL_WEIGHTS = 2 << 20 };
+
+static int token_threads(const struct rk_window *window, int n_threads)
+{
+    const struct rk_weights *weights = window->weights;
+    size_t table = weights->tie_weights ? 0 : weights->tensors[0].n_bytes;
+    size_t read = weights->n_bytes - table, most = read / THREAD_WEIGHTS;
+    if (most <= 1 || (read <= SMALL_WEIGHTS && !rk_team_is_awake()))
+        return 1;
+    if (n_threads < 1)
+        n_threads = rk_threads_default();
+    return most < (size_t)n_threads ? (int)most : n_threads;
+}
 
 static struct rk_team start_team(const struct rk_window *window, const struct rk_run *run,
                                  size_t n_rows)
 {
-    const struct rk_weights *weights = window->weights;
-    size_t read =
-        weights->n_bytes - (weights->tie_weights ? 0 : weights->tensors[0].n_bytes);
-    bool small = n_rows == 1 && read <= SMALL_WEIGHTS;
     struct rk_team team;
-    rk_team_init(&team, small ? 1 : run->n_threads);
+    rk_team_init(&team,
+                 n_rows == 1 ? token_threads(window, run->n_threads) : run->n_threads);
     team.poll = run->poll;
     team.poll_context = run->poll_context;
     return team;
@@ -141,7 +152,7 @@ static void forward_task(void *context, struct rk_team *team, int thread)
     rk_team_wait(team);
     for (size_t l = 0; l < window->weights->n_layers; l++)
         rk_sequence_forward(&window->sequences[l], team, thread);
-    if (forward->head.targets)
+    if (forward->head.n_rows > 0)
         rk_softmax_run(&window->head, &forward->head, team, thread);
 }
 
@@ -161,14 +172,12 @@ static void find_tokens(struct rk_window *window)
 }
 
 /* Connects the layers for this input's shape: each reads what the one below it leaves. */
-static enum rk_status start_layers(struct rk_window *window, const struct rk_state *state,
-                                   const struct rk_window_input *input,
-                                   struct rk_error *error)
+static enum rk_status connect_layers(struct rk_window *window,
+                                     const struct rk_window_input *input,
+                                     struct rk_error *error)
 {
     const struct rk_weights *weights = window->weights;
     struct rk_rows below;
-    for (size_t part = 0; part < state->layer_part[state->n_layers]; part++)
-        window->initial_states[part] = state->parts[part].packed;
     for (size_t l = 0; l < weights->n_layers; l++) {
         struct rk_sequence *sequence = &window->sequences[l];
         sequence->n_steps = input->n_steps;
@@ -181,13 +190,50 @@ static enum rk_status start_layers(struct rk_window *window, const struct rk_sta
         sequence->resets = window->resets;
         sequence->active = window->active;
         sequence->repeats = l == 0 ? rk_window_find_repeats(window) : NULL;
-        sequence->mask = (struct rk_mask){.seed = input->seed, .update = input->update};
         enum rk_status status = rk_sequence_init(sequence, error);
         if (status != RK_OK)
             return status;
         below = sequence->output;
     }
     return RK_OK;
+}
+
+/* Windows of one shape after the other, as one token after the other, are connected once;
+ * those with repeated tokens anew. */
+static enum rk_status start_layers(struct rk_window *window, const struct rk_state *state,
+                                   const struct rk_window_input *input, size_t n_shards,
+                                   struct rk_error *error)
+{
+    bool same = window->n_steps == input->n_steps && window->batch == input->batch &&
+                window->n_shards == n_shards && !window->distinct;
+    for (size_t part = 0; part < state->layer_part[state->n_layers]; part++)
+        window->initial_states[part] = state->parts[part].packed;
+    for (size_t l = 0; l < window->weights->n_layers; l++)
+        window->sequences[l].mask =
+            (struct rk_mask){.seed = input->seed, .update = input->update};
+    window->n_steps = input->n_steps;
+    window->batch = input->batch;
+    window->n_shards = n_shards;
+    enum rk_status status = same ? RK_OK : connect_layers(window, input, error);
+    if (status != RK_OK)
+        window->n_steps = 0;
+    return status;
+}
+
+/* The head's rows are those of the last step. */
+static struct rk_softmax_task start_prediction(struct rk_window *window,
+                                               const struct rk_window_input *input)
+{
+    size_t batch = input->batch;
+    for (size_t b = 0; b < batch; b++)
+        window->scored[b] = (int32_t)((input->n_steps - 1) * batch + b);
+    return (struct rk_softmax_task){
+        .hidden = window->sequences[window->weights->n_layers - 1].output,
+        .batch = batch,
+        .rows = window->scored,
+        .n_rows = batch,
+        .log_probabilities = input->log_probabilities,
+    };
 }
 
 /* What the head has to do: the rows that have a weight. */
@@ -273,24 +319,24 @@ static enum rk_status run_forward(struct rk_window *window, struct rk_state *sta
         return status;
     struct rk_team team = start_team(window, run, input->n_steps * input->batch);
     window->phase = RK_WINDOW_EMPTY;
-    window->n_steps = input->n_steps;
-    window->batch = input->batch;
-    window->n_shards = rk_shards(input->batch, team.n_threads);
     memcpy(window->ids, input->ids, input->n_steps * input->batch * sizeof *window->ids);
-    if (window->token_row)
-        find_tokens(window);
     status = reserve_threads(window, team.n_threads, error);
     if (status == RK_OK)
-        status = start_layers(window, state, input, error);
+        status = start_layers(window, state, input, rk_shards(input->batch, team.n_threads),
+                              error);
     if (status != RK_OK)
         return status;
+    if (window->token_row)
+        find_tokens(window);
     struct forward forward = {.window = window, .input = input};
     forward.head = start_head(window, input, &loss->weight_sum);
+    if (input->log_probabilities)
+        forward.head = start_prediction(window, input);
     status = rk_team_run(&team, forward_task, &forward);
     if (status != RK_OK)
         return rk_fail(error, status, "cancelled");
     keep_final_states(window, state);
-    loss->loss = mean_loss(window, &forward.head);
+    loss->loss = input->targets ? mean_loss(window, &forward.head) : 0;
     window->phase = RK_WINDOW_FORWARD;
     return RK_OK;
 }

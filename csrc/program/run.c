@@ -111,7 +111,7 @@ static void end_phase(const struct run *run)
  * products of a step. */
 static void share_loop(struct run *run, const struct rk_stages *stages)
 {
-    enum { WEIGHTS_LARGE = 2 << 20 };
+    enum { WEIGHTS_LARGE = 128 << 10 };
     run->row0 = 0;
     run->row1 = run->n_rows;
     run->by_rows = has_own_shards(run);

@@ -218,8 +218,7 @@ class Workload:
         if 1 not in self._states:
             self._states[1] = State(self._weights, self.network.programs(), 1)
         first = self.tokens.ids[:1, :1]
-        window.forward(first, self._states[1], n_threads=self.n_threads)
-        rows = window.log_probabilities(_ROW, n_threads=self.n_threads)
+        rows = window.predict(first, self._states[1], n_threads=self.n_threads)
         return np.asarray(rows[0])
 
     def _backward(self) -> tuple[Window, float]:
@@ -246,6 +245,3 @@ class Workload:
                 self._weights, programs, n_steps, batch_size, training=training
             )
         return self._windows[key]
-
-
-_ROW = np.zeros(1, np.int32)  # of a window of one position

@@ -120,6 +120,7 @@ cdef extern from "network/network.h" nogil:
         const uint8_t *active
         uint64_t seed
         uint32_t update
+        void *log_probabilities
 
     struct rk_window_loss:
         double loss, weight_sum

@@ -29,7 +29,8 @@ class Stream:
     def reset(self) -> Self:
         """Go back to the start of a document."""
         self._state = self._engine.state(1)
-        self.feed_ids(np.array([self._encoder.end_id], np.int32))
+        self._last = np.array([self._encoder.end_id], np.int32)
+        self._log_probabilities: np.ndarray | None = None
         return self
 
     def copy(self) -> "Stream":
@@ -38,7 +39,8 @@ class Stream:
         other._engine = self._engine
         other._encoder = self._encoder
         other._n_threads = self._n_threads
-        other._log_probabilities = self.log_probabilities()
+        other._log_probabilities = self._log_probabilities
+        other._last = self._last
         other._state = self._state.copy()
         programs = self._engine.network.programs()
         other._window = Window(self._engine.weights, programs, 1, 1)
@@ -61,22 +63,21 @@ class Stream:
         return self
 
     def feed_ids(self, ids: np.ndarray) -> None:
-        """Read more ids; all but the last in windows, without their probabilities."""
-        done = 0
-        while (left := len(ids) - 1 - done) > 0:
-            n_steps = power_of_two(min(MAX_POSITIONS, left))
-            with self._engine.window(n_steps, 1, flags=False) as window:
-                self._forward(window, ids[done : done + n_steps])
-            done += n_steps
-        if len(ids):
-            self._log_probabilities: np.ndarray | None = None
-            self._forward(self._window, ids[-1:])
+        """Read more ids. The last one waits for whoever wants to know what follows it."""
+        if not len(ids):
+            return
+        if self._log_probabilities is None:
+            ids = np.concatenate([self._last, ids])
+        self._read(ids[:-1])
+        self._last = np.array(ids[-1:], np.int32)
+        self._log_probabilities = None
 
     def log_probabilities(self) -> np.ndarray:
         """Return the log-probabilities of the next token, (V,)."""
         if self._log_probabilities is None:
-            row = np.zeros(1, np.int32)
-            rows = self._window.log_probabilities(row, n_threads=self._n_threads)
+            rows = self._window.predict(
+                self._last[:, None], self._state, n_threads=self._n_threads
+            )
             self._log_probabilities = rows[0]
         return self._log_probabilities
 
@@ -89,8 +90,15 @@ class Stream:
         """Return the `k` likeliest next tokens with their probabilities, best first."""
         return ranked(self.log_probabilities(), k, self._encoder.tokens.__getitem__)
 
-    def _forward(self, window: Window, ids: np.ndarray) -> None:
-        window.forward(ids[:, None], self._state, n_threads=self._n_threads)
+    def _read(self, ids: np.ndarray) -> None:
+        """Move the state on, in windows as long as can be."""
+        done = 0
+        while (left := len(ids) - done) > 0:
+            n_steps = power_of_two(min(MAX_POSITIONS, left))
+            with self._engine.window(n_steps, 1, flags=False) as window:
+                part = np.ascontiguousarray(ids[done : done + n_steps, None])
+                window.forward(part, self._state, n_threads=self._n_threads)
+            done += n_steps
 
 
 def ranked(
