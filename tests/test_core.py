@@ -238,6 +238,40 @@ def test_any_number_of_threads_gives_the_same_bits(cell, tie_weights):
     assert all(result == results[0] for result in results)
 
 
+@pytest.mark.parametrize("batch_size", [8, 33])
+@pytest.mark.parametrize("cell", ZOO, ids=str)
+def test_rows_dealt_to_shards_of_any_size_give_the_same_bits(cell, batch_size):
+    """Uneven shards, a thread without rows (33 to 8), another number in each window."""
+    model = Model(
+        cell,
+        num_layers=2,
+        dtype="float32",
+        flags=True,
+        dropout={"input": 0.25, "output": 0.4},
+    )
+    ids, targets = some_input(17, 5, batch_size)
+    extra = np.random.default_rng(1).normal(size=(5, batch_size, model.weights.hidden_size))
+    found = []
+    for forward_threads, backward_threads in ((1, 1), (2, 3), (8, 2), (7, 8)):
+        window, state = model.window(5, batch_size, training=True), model.state(batch_size)
+        for n_threads in (3, forward_threads):
+            window.forward(
+                ids,
+                state,
+                targets=targets,
+                n_threads=n_threads,
+                **some_flags(5, batch_size),
+            )
+        outputs = window.outputs().tobytes()
+        window.backward(outputs_gradient=extra, n_threads=backward_threads)
+        found.append(
+            [outputs, state.get(1, 0).tobytes()]
+            + [window.gradient(i).tobytes() for i in range(len(model.values))]
+            + [window.initial_state_gradient(0, 0).tobytes()]
+        )
+    assert all(result == found[0] for result in found)
+
+
 @pytest.mark.skipif(openmp_runtime() == "none", reason="built without OpenMP")
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="cannot count threads")
 def test_as_many_threads_work_as_were_asked_for():
@@ -287,6 +321,29 @@ def test_one_token_at_a_time_equals_the_window(cell, dtype):
         assert log_p[0, targets[t, 0]] == window.log_likelihood[t, 0]
     for layer in range(2):
         assert np.array_equal(state.get(layer, 0), whole.get(layer, 0))
+
+
+def test_predicting_equals_running_and_asking_for_the_last_rows():
+    """A vocabulary of two groups, weights of which two threads have a part each."""
+    model = Model(LSTM(), vocab_size=700, hidden_size=130, dtype="float32")
+    for n_steps, batch_size in ((1, 1), (3, 1), (4, 9)):
+        ids, _ = some_input(700, n_steps, batch_size)
+        window = model.window(n_steps, batch_size)
+        state, other = model.state(batch_size, seed=1), model.state(batch_size, seed=1)
+        last = (n_steps - 1) * batch_size + np.arange(batch_size, dtype=np.int32)
+        for n_threads in (1, 2, 2):
+            window.forward(ids, state)
+            expected = window.log_probabilities(last)
+            got = window.predict(ids, other, n_threads=n_threads)
+            assert np.array_equal(got, expected)
+            assert np.array_equal(other.get(0, 1), state.get(0, 1))
+
+
+def test_a_window_that_is_training_does_not_predict():
+    model = Model(RNN())
+    window = model.window(3, 2, training=True)
+    with pytest.raises(ValueError, match="a window that is training"):
+        window.predict(np.zeros((3, 2), np.int32), model.state(2))
 
 
 def test_a_long_window_equals_two_short_ones_with_the_state_carried():
