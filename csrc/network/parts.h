@@ -105,7 +105,7 @@ struct rk_window {
     char *output_gradient; /* [shard][step][panel][row] of the top layer */
     char *no_gradient;     /* one step of zeros: from a layer that ignores its input */
     char *step;            /* one step of the top layer's width, scratch */
-    /* Training, where the first layer uses repeats: tokens that stand in several places. */
+    /* Where the first layer uses repeats: tokens that stand in several places. */
     struct rk_repeats repeats;
     int32_t *distinct; /* the tokens, by their first places */
     int32_t *place;    /* by token: 1 + its index in `distinct`, or 0 */

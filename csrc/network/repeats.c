@@ -10,7 +10,7 @@ void rk_window_plan_repeats(struct rk_window *window, struct rk_arena *arena)
     const struct rk_weights *weights = window->weights;
     const struct rk_program *program = window->sequences[0].program;
     size_t n = window->max_steps * window->max_batch, n_bytes = 0;
-    if (!rk_program_uses_repeats(program))
+    if (n == 1 || !rk_program_uses_repeats(program))
         return;
     size_t most = n < weights->vocab_size ? n : weights->vocab_size;
     if (!rk_program_repeats_memory(program, most, &n_bytes))

@@ -57,7 +57,6 @@ static void plan_training(struct rk_window *window, struct rk_arena *arena)
     }
     window->no_gradient =
         rk_arena_take(arena, rk_panels(weights->dtype, widest), row_bytes);
-    rk_window_plan_repeats(window, arena);
 }
 
 /* Everything a window owns, in one piece of memory. What grows with it: input, flags and
@@ -89,6 +88,7 @@ static void plan(struct rk_window *window, struct rk_arena *arena)
     }
     window->initial_states = rk_arena_take(arena, n_states, sizeof *window->initial_states);
     rk_softmax_plan(&window->head, arena, n, window->training);
+    rk_window_plan_repeats(window, arena);
     if (window->training)
         plan_training(window, arena);
 }
