@@ -45,7 +45,7 @@ def _row(plan: Plan, name: str, shape: Shape, cell: str, tokens: Tokens) -> Row:
         row.columns[f"{title} tok/s"] = thousands(n / row.median(engine))
     for title, engine in peers.items():
         row.compare(title, engine, targets.scoring(title, name, shape, cell))
-    flops = ours.products.scoring_flops(n, n)
+    flops = ours.products.scoring_flops(n, ours.n_projected)
     row.columns["GF"] = f"{flops / row.median('rnnkit') / 1e9:.0f}"
     row.share("share", flops, "product", LargeProduct.FLOPS, None)
     row.facts |= {"flops": flops, "onnx_setting": peers["onnx"]}

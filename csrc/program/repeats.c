@@ -35,10 +35,10 @@ void rk_spread_repeats(const struct run *run, const struct rk_product_item *item
     const struct rk_sequence *sequence = run->sequence;
     const struct rk_repeats *repeats = sequence->repeats;
     struct rk_rows from = rk_repeats_at(run, item->repeats);
-    struct rk_rows to = rk_rows_at(run, item->dst, 0, 0);
+    struct rk_rows to = rk_rows_at(run, item->dst, extent->step, 0);
     size_t first = run->shard * rk_sequence_shard_rows(sequence);
     for (size_t r = extent->row0, n; r < extent->row1; r += n) {
-        size_t step = r / extent->batch, left = extent->row1 - r;
+        size_t step = extent->step + r / extent->batch, left = extent->row1 - r;
         n = rk_rows_together(&to, extent->batch, r);
         n = n < left ? n : left;
         const int32_t *index =

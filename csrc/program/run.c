@@ -3,8 +3,8 @@
  * The interpreter: a program over one window, forward and backward.
  *
  * Where rows are in shards, each thread runs its own from one end of the window to the
- * other, and waits for nobody; only sums over all rows (gradients of parameters) need all
- * threads. Where there is one shard for several threads, they share the rows of all steps
+ * other, a few steps at a time through all phases, and waits for nobody; only sums over all
+ * rows (gradients of parameters) need all threads. Where there is one shard for several threads, they share the rows of all steps
  * around the loop; in it units (panels of every value), with a barrier before each stage
  * that reads what others wrote. All give the same bits.
  */
@@ -100,13 +100,6 @@ static void enter_shard(struct run *run, size_t shard)
     run->n_rows = left < most ? left : most;
 }
 
-/* What a thread leaves in its own shards nobody else reads in the next phase. */
-static void end_phase(const struct run *run)
-{
-    if (!has_own_shards(run))
-        rk_team_wait(run->team);
-}
-
 /* A shard of many threads is shared by units, unless barriers would cost more than the
  * products of a step. */
 static void share_loop(struct run *run, const struct rk_stages *stages)
@@ -122,12 +115,11 @@ static void share_loop(struct run *run, const struct rk_stages *stages)
         rk_share(run->n_rows, run->team->n_threads, run->thread, &run->row0, &run->row1);
 }
 
-static void run_steps(struct run *run, const struct rk_stages *stages, bool from_end)
+static void run_loop(struct run *run, const struct rk_stages *stages)
 {
-    size_t n_steps = run->sequence->n_steps;
     share_loop(run, stages);
-    for (size_t turn = 0; turn < n_steps; turn++) {
-        size_t step = from_end ? n_steps - 1 - turn : turn;
+    for (size_t turn = run->turn0; turn < run->turn1; turn++) {
+        size_t step = run->from_end ? run->sequence->n_steps - 1 - turn : turn;
         bool cancelled = rk_team_poll(run->team, run->thread);
         for (int s = 0; s < stages->n; s++) {
             if (!run->by_rows && stages->list[s].crosses)
@@ -138,26 +130,13 @@ static void run_steps(struct run *run, const struct rk_stages *stages, bool from
     }
 }
 
-static void run_loop(struct run *run, enum rk_phase phase, bool backward)
-{
-    const struct rk_stages *stages = &run->program->phases[phase];
-    size_t shard, last;
-    if (stages->n == 0)
-        return;
-    for (shards_of(run, &shard, &last); shard < last; shard++) {
-        enter_shard(run, shard);
-        run_steps(run, stages, backward != run->sequence->reverse);
-    }
-    end_phase(run);
-}
-
 /* Around the loop, a shard of many threads is shared by rows of all steps where there are
  * many, else by units. */
 static void share_steps(struct run *run)
 {
     enum { ROWS_ENOUGH = 16 };
     int n_threads = run->team->n_threads;
-    size_t n = run->sequence->n_steps * run->n_rows;
+    size_t n = (run->turn1 - run->turn0) * run->n_rows;
     bool own = has_own_shards(run);
     run->by_rows = own || n >= (size_t)n_threads * ROWS_ENOUGH;
     run->row0 = 0;
@@ -166,19 +145,25 @@ static void share_steps(struct run *run)
         rk_share(n, n_threads, run->thread, &run->row0, &run->row1);
 }
 
-/* A stage of rows or units over all steps of the shard at hand. Products see one list. */
-static void run_stage_over_steps(struct run *run, enum rk_phase phase,
-                                 const struct rk_stage *stage)
+static bool is_sum(const struct rk_stage *stage)
 {
-    const struct rk_sequence *sequence = run->sequence;
-    share_steps(run);
+    return stage->kind == RK_STAGE_OUTER || stage->kind == RK_STAGE_COLUMN_SUM;
+}
+
+/* A stage of rows or units over the steps at hand. Products see one list. */
+static void run_stage_around_loop(struct run *run, enum rk_phase phase,
+                                  const struct rk_stage *stage)
+{
+    size_t first_step = run->from_end ? run->sequence->n_steps - run->turn1 : run->turn0;
     if (stage->kind == RK_STAGE_PRODUCT) {
         for (int i = 0; i < stage->n_items; i++) {
             const struct rk_product_item *item = &stage->u.products[i];
-            struct extent extent = {
-                .batch = run->n_rows, .row0 = run->row0, .row1 = run->row1};
+            struct extent extent = {.step = first_step,
+                                    .batch = run->n_rows,
+                                    .row0 = run->row0,
+                                    .row1 = run->row1};
             own_panels(run, item->panels, &extent.panel0, &extent.panel1);
-            if (!sequence->repeats || item->repeats < 0)
+            if (!run->sequence->repeats || item->repeats < 0)
                 rk_run_product(run, item, &extent);
             else if (phase == RK_FORWARD_PRE)
                 rk_spread_repeats(run, item, &extent);
@@ -190,62 +175,97 @@ static void run_stage_over_steps(struct run *run, enum rk_phase phase,
         size_t step = row / run->n_rows, end = run->row1 - step * run->n_rows;
         at_step.row0 = row - step * run->n_rows;
         at_step.row1 = end < run->n_rows ? end : run->n_rows;
-        run_stage_at_step(&at_step, stage, step, 0);
+        run_stage_at_step(&at_step, stage, first_step + step, 0);
     }
 }
 
-/* Products of the stage that can run once for each distinct row of the input. */
-static void run_distinct_rows(struct run *run, const struct rk_stage *stage)
+static void run_around_loop(struct run *run, enum rk_phase phase)
 {
-    if (!run->sequence->repeats || stage->kind != RK_STAGE_PRODUCT)
+    const struct rk_stages *stages = &run->program->phases[phase];
+    share_steps(run);
+    for (int s = 0; s < stages->n; s++) {
+        const struct rk_stage *stage = &stages->list[s];
+        if (is_sum(stage))
+            continue;
+        if (stage->crosses && !has_own_shards(run))
+            rk_team_wait(run->team);
+        if (!rk_team_poll(run->team, run->thread))
+            run_stage_around_loop(run, phase, stage);
+    }
+}
+
+/* A phase, but for its sums, over the steps at hand. */
+static void run_phase(struct run *run, enum rk_phase phase)
+{
+    const struct rk_stages *stages = &run->program->phases[phase];
+    if (stages->n == 0)
         return;
-    if (!rk_team_poll(run->team, run->thread))
-        rk_run_distinct_rows(run, stage);
+    if (phase == RK_FORWARD_LOOP || phase == RK_BACKWARD_LOOP)
+        run_loop(run, stages);
+    else
+        run_around_loop(run, phase);
+    if (!has_own_shards(run))
+        rk_team_wait(run->team);
+}
+
+/* Phases [first, last] of this thread's shards, or with all threads of the one shard. In
+ * its own a thread takes so many steps through all phases as make a block of rows for a
+ * product: what one phase leaves is in the cache for the next. */
+static void run_phases(struct run *run, int first, int last)
+{
+    enum { ROWS_AT_ONCE = 112 };
+    size_t n_steps = run->sequence->n_steps, shard, end, at_once = n_steps;
+    for (shards_of(run, &shard, &end); shard < end; shard++) {
+        enter_shard(run, shard);
+        if (run->n_rows == 0)
+            break;
+        if (has_own_shards(run))
+            at_once = run->n_rows < ROWS_AT_ONCE ? ROWS_AT_ONCE / run->n_rows : 1;
+        for (size_t turn = 0; turn < n_steps; turn += at_once) {
+            run->turn0 = turn;
+            run->turn1 = n_steps - turn < at_once ? n_steps : turn + at_once;
+            for (int phase = first; phase <= last; phase++)
+                run_phase(run, (enum rk_phase)phase);
+        }
+    }
+}
+
+/* Products of a phase that can run once for each distinct row of the input. */
+static void run_distinct_rows(struct run *run, enum rk_phase phase)
+{
+    const struct rk_stages *stages = &run->program->phases[phase];
+    if (!run->sequence->repeats)
+        return;
+    for (int s = 0; s < stages->n; s++)
+        if (stages->list[s].kind == RK_STAGE_PRODUCT &&
+            !rk_team_poll(run->team, run->thread))
+            rk_run_distinct_rows(run, &stages->list[s]);
     rk_team_wait(run->team);
+}
+
+static bool has_sums(const struct run *run, enum rk_phase phase)
+{
+    const struct rk_stages *stages = &run->program->phases[phase];
+    for (int s = 0; s < stages->n; s++)
+        if (is_sum(&stages->list[s]))
+            return true;
+    return false;
 }
 
 /* Gradients of parameters: each thread has its part of them, and reads all rows. */
-static void run_sums(const struct run *run, const struct rk_stage *stage)
-{
-    rk_team_wait(run->team);
-    if (rk_team_poll(run->team, run->thread))
-        return;
-    if (stage->kind == RK_STAGE_OUTER)
-        rk_run_outer(run, stage);
-    else
-        rk_run_column_sums(run, stage);
-}
-
-static void run_over_steps(struct run *run, enum rk_phase phase)
+static void run_sums(struct run *run, enum rk_phase phase)
 {
     const struct rk_stages *stages = &run->program->phases[phase];
-    bool has_sums = false;
-    size_t first, last;
-    if (stages->n == 0)
-        return;
-    if (run->sequence->repeats && phase == RK_BACKWARD_POST) {
-        rk_team_wait(run->team);
-        rk_sum_repeats(run);
-    }
-    shards_of(run, &first, &last);
+    rk_team_wait(run->team);
     for (int s = 0; s < stages->n; s++) {
-        const struct rk_stage *stage = &stages->list[s];
-        if (stage->kind == RK_STAGE_OUTER || stage->kind == RK_STAGE_COLUMN_SUM) {
-            has_sums = true;
-            run_sums(run, stage);
+        if (!is_sum(&stages->list[s]) || rk_team_poll(run->team, run->thread))
             continue;
-        }
-        if (stage->crosses && !has_own_shards(run))
-            rk_team_wait(run->team);
-        run_distinct_rows(run, stage);
-        for (size_t shard = first; shard < last; shard++) {
-            enter_shard(run, shard);
-            if (!rk_team_poll(run->team, run->thread))
-                run_stage_over_steps(run, phase, stage);
-        }
+        if (stages->list[s].kind == RK_STAGE_OUTER)
+            rk_run_outer(run, &stages->list[s]);
+        else
+            rk_run_column_sums(run, &stages->list[s]);
     }
-    if (has_sums || !has_own_shards(run))
-        rk_team_wait(run->team);
+    rk_team_wait(run->team);
 }
 
 /* Vectors are small: one thread. */
@@ -267,14 +287,15 @@ static void run_vectors(struct run *run, enum rk_phase phase)
 /* --------------------------------------------------------------------- the two passes */
 
 static struct run start_run(const struct rk_sequence *sequence, struct rk_team *team,
-                            int thread)
+                            int thread, bool backward)
 {
     struct run run = {.sequence = sequence,
                       .program = sequence->program,
                       .kernels = sequence->kernels,
                       .operands = rk_operands(sequence),
                       .team = team,
-                      .thread = thread};
+                      .thread = thread,
+                      .from_end = backward != sequence->reverse};
     enter_shard(&run, 0);
     return run;
 }
@@ -319,12 +340,11 @@ static void start_forward(struct run *run)
 void rk_sequence_forward(const struct rk_sequence *sequence, struct rk_team *team,
                          int thread)
 {
-    struct run run = start_run(sequence, team, thread);
+    struct run run = start_run(sequence, team, thread, false);
     start_forward(&run);
     run_vectors(&run, RK_WINDOW);
-    run_over_steps(&run, RK_FORWARD_PRE);
-    run_loop(&run, RK_FORWARD_LOOP, false);
-    run_over_steps(&run, RK_FORWARD_POST);
+    run_distinct_rows(&run, RK_FORWARD_PRE);
+    run_phases(&run, RK_FORWARD_PRE, RK_FORWARD_POST);
     rk_team_wait(team);
 }
 
@@ -351,11 +371,20 @@ static void start_backward(struct run *run)
 void rk_sequence_backward(const struct rk_sequence *sequence, struct rk_team *team,
                           int thread)
 {
-    struct run run = start_run(sequence, team, thread);
+    struct run run = start_run(sequence, team, thread, true);
+    int first = RK_BACKWARD_PRE;
     start_backward(&run);
-    run_over_steps(&run, RK_BACKWARD_PRE);
-    run_loop(&run, RK_BACKWARD_LOOP, true);
-    run_over_steps(&run, RK_BACKWARD_POST);
-    rk_team_wait(team);
+    if (has_sums(&run, RK_BACKWARD_PRE)) { /* the loop may overwrite what they read */
+        run_phases(&run, RK_BACKWARD_PRE, RK_BACKWARD_PRE);
+        run_sums(&run, RK_BACKWARD_PRE);
+        first = RK_BACKWARD_LOOP;
+    }
+    run_phases(&run, first, RK_BACKWARD_POST);
+    if (sequence->repeats) {
+        rk_team_wait(team);
+        rk_sum_repeats(&run);
+        run_distinct_rows(&run, RK_BACKWARD_POST);
+    }
+    run_sums(&run, RK_BACKWARD_POST);
     run_vectors(&run, RK_GRADIENTS);
 }

@@ -17,8 +17,10 @@ struct run {
     struct rk_team *team;
     int thread;
     size_t shard, n_rows; /* the one at hand, and its rows                               */
+    bool from_end;        /* turn 0 is the last step                                     */
+    size_t turn0, turn1;  /* steps at hand, in running order                             */
     bool by_rows;         /* how the phase at hand is shared: rows, else units           */
-    size_t row0, row1;    /* this thread's: of a step in the loop, else of all steps     */
+    size_t row0, row1;    /* this thread's: of a step in the loop, else of all at hand   */
 };
 
 /* Where a view stands at a step, in the shard at hand. */
@@ -40,8 +42,8 @@ static inline struct rk_rows rk_rows_at(const struct run *run, int view, size_t 
                             .panel_stride = operand->panel_stride};
 }
 
-/* Where a product runs: rows of one step, of all steps as one list (step 0), or of the
- * distinct rows of the input. */
+/* Where a product runs: rows of one step, of the list that begins there, or of the distinct
+ * rows of the input. */
 struct extent {
     size_t step, turn, batch, row0, row1, panel0, panel1;
     bool of_repeats;
