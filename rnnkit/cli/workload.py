@@ -164,10 +164,12 @@ class Workload:
         self.n_threads = n_threads
         self.tokens = tokens or uniform_tokens(shape)
         self.network = network_of(cell, shape)
-        if values is None:
-            values = self.network.initial_values(np.random.default_rng(0))
         self._solver_kind = solver
-        self._weights = self.network.weights(values)
+        if values is None:
+            rng = np.random.default_rng(0)
+            self._weights = self.network.initial_weights(rng)
+        else:
+            self._weights = self.network.weights(values)
         self._windows: dict[tuple[int, int, bool], Window] = {}
         self._states: dict[int, State] = {}
         self._solver: Solver | None = None

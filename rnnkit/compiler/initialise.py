@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,8 +26,13 @@ KINDS: dict[str, tuple[float | str | None, bool, str]] = {
 }
 
 
-def initialise(parameter: Parameter, rng: np.random.Generator) -> np.ndarray:
-    """First values of a parameter, float64.
+DRAWN_AT_ONCE = 1 << 16  # numbers that are drawn before they go into the result
+
+
+def initialise(
+    parameter: Parameter, rng: np.random.Generator, dtype: str = "float64"
+) -> np.ndarray:
+    """First values of a parameter.
 
     Parameters
     ----------
@@ -33,14 +40,17 @@ def initialise(parameter: Parameter, rng: np.random.Generator) -> np.ndarray:
         Each of its blocks is drawn on its own, in order.
     rng : numpy.random.Generator
         Where the random numbers come from.
+    dtype : {"float64", "float32"}, default="float64"
+        Numbers are drawn in double precision and rounded.
 
     Returns
     -------
     ndarray of shape ``parameter.shape``
     """
-    shape = (parameter.width, *parameter.shape[1:])
-    blocks = [_draw(spec, shape, rng) for spec in parameter.initialisers]
-    return np.concatenate(blocks)
+    result = np.empty(parameter.shape, dtype)
+    for i, spec in enumerate(parameter.initialisers):
+        _fill(result[i * parameter.width : (i + 1) * parameter.width], spec, rng)
+    return result
 
 
 def parse(spec: Any, hidden_size: int, is_weight: bool) -> Initialiser:
@@ -78,24 +88,30 @@ def _split(spec: Any) -> tuple[str, Any]:
     raise ValueError(f"{spec!r} is no number, no name and no pair of name and number")
 
 
-def _draw(
-    spec: Initialiser, shape: tuple[int, ...], rng: np.random.Generator
-) -> np.ndarray:
+def _fill(block: np.ndarray, spec: Initialiser, rng: np.random.Generator) -> None:
     kind, value = spec
     match kind:
         case "uniform":
-            return rng.uniform(-value, value, shape)
+            _draw(block, partial(rng.uniform, -value, value))
         case "normal":
-            return rng.normal(0.0, value, shape)
+            _draw(block, partial(rng.normal, 0.0, value))
         case "glorot":
-            bound = value * math.sqrt(6 / sum(shape))
-            return rng.uniform(-bound, bound, shape)
+            bound = value * math.sqrt(6 / sum(block.shape))
+            _draw(block, partial(rng.uniform, -bound, bound))
         case "orthogonal":
-            return value * _orthogonal(shape, rng)
+            block[:] = value * _orthogonal(block.shape, rng)
         case "identity":
-            return np.asarray(value * np.eye(shape[0], shape[1]))
+            block[:] = value * np.eye(*block.shape)
         case _:
-            return np.full(shape, value)
+            block[:] = value
+
+
+def _draw(block: np.ndarray, draw: Callable[[tuple[int, ...]], np.ndarray]) -> None:
+    """Fill a block some rows at a time: in all, the same numbers as at once."""
+    rows = max(1, DRAWN_AT_ONCE // math.prod(block.shape[1:]))
+    for first in range(0, len(block), rows):
+        part = block[first : first + rows]
+        part[:] = draw(part.shape)
 
 
 def _orthogonal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

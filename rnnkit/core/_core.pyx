@@ -319,16 +319,20 @@ cdef class Weights:
             status = rk.rk_weights_set(self.handle, i, data, &error)
         check(status, &error)
 
-    def copy(self):
-        """Return weights of their own with the same values."""
+    def assign(self, Weights other not None):
+        """Take over all values of `other`, weights of the same shapes."""
         cdef rk.rk_error error
         cdef rk.rk_status status
+        with nogil:
+            status = rk.rk_weights_assign(self.handle, other.handle, &error)
+        check(status, &error)
+
+    def copy(self):
+        """Return weights of their own with the same values."""
         cdef Weights copy = Weights(self.vocab_size, self.embedding_size, self.programs,
                                     tie_weights=self.tie_weights, dtype=self.dtype,
                                     output_bias=self.output_bias)
-        with nogil:
-            status = rk.rk_weights_assign(copy.handle, self.handle, &error)
-        check(status, &error)
+        copy.assign(self)
         return copy
 
 

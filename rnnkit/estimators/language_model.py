@@ -284,7 +284,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         validate = None
         if held_out is not None:
             validate = self._validation(trainer, encoder, held_out)
-        with self._publishing(trainer, encoder):
+        with self._publishing(trainer, encoder, goes_on=False):
             trainer.fit(windows, validate)
         return self
 
@@ -332,7 +332,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
                 self._network_config(encoder),
                 self._training_config(trainer.config.seed),
             )
-        with self._publishing(trainer, encoder):
+        with self._publishing(trainer, encoder, goes_on=True):
             trainer.partial_fit(self._windows(encoder, documents, weight))
         self._trainer = trainer
         return self
@@ -365,11 +365,11 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         if goes_on:
             values = self._model.params
             check_values(network, values, "the network cannot change in a warm start")
+            weights = network.weights(values)
         else:
-            values = network.initial_values(
-                np.random.default_rng([seed, INITIAL_VALUES])
-            )
-        return Trainer(network, network.weights(values), self._training_config(seed))
+            rng = np.random.default_rng([seed, INITIAL_VALUES])
+            weights = network.initial_weights(rng)
+        return Trainer(network, weights, self._training_config(seed))
 
     def _training_config(self, seed: int) -> TrainingConfig:
         """Return the settings of training as data."""
@@ -408,16 +408,20 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         )
 
     @contextmanager
-    def _publishing(self, trainer: Trainer, encoder: Encoder) -> Iterator[None]:
+    def _publishing(
+        self, trainer: Trainer, encoder: Encoder, *, goes_on: bool
+    ) -> Iterator[None]:
         """Make what was learned the estimator's own, also when training fails.
 
         The model of before serves other threads until then; the swap is one assignment.
+        A trainer that goes on keeps weights of its own.
         """
         self._trainer = None
         try:
             yield
         finally:
-            weights, history = trainer.weights.copy(), trainer.history.copy()
+            weights = trainer.weights.copy() if goes_on else trainer.weights
+            history = trainer.history.copy()
             facts = Facts(cell=cell_record(self.cell), history=asdict(history))
             model = LanguageModel(trainer.network, weights, encoder, facts=facts)
             self._adopt(model, history)

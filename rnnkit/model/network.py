@@ -49,18 +49,28 @@ class Network:
 
     def weights(self, values: Mapping[str, np.ndarray]) -> Weights:
         """Return weights for the core, filled with `values` of every parameter."""
+        weights = self._no_weights()
+        for i, parameter in enumerate(self.parameters):
+            value = np.ascontiguousarray(values[parameter.name], self.config.dtype)
+            weights.set(i, value)
+        return weights
+
+    def initial_weights(self, rng: np.random.Generator) -> Weights:
+        """Return `weights(initial_values(rng))`, one parameter in memory at a time."""
+        weights = self._no_weights()
+        for i, parameter in enumerate(self.parameters):
+            weights.set(i, initialise(parameter, rng, self.config.dtype))
+        return weights
+
+    def _no_weights(self) -> Weights:
         config = self.config
-        weights = Weights(
+        return Weights(
             config.vocab_size,
             config.embedding_size,
             self.programs(),
             tie_weights=config.tie_weights,
             dtype=config.dtype,
         )
-        for i, parameter in enumerate(self.parameters):
-            value = np.ascontiguousarray(values[parameter.name], config.dtype)
-            weights.set(i, value)
-        return weights
 
     def values(self, weights: Weights) -> dict[str, np.ndarray]:
         """Return plain copies of the weights under their names."""

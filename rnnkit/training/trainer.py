@@ -63,9 +63,7 @@ class Trainer:
             decay=[parameter.decay for parameter in network.parameters],
             limits=[parameter.limits for parameter in network.parameters],
         )
-        self._kept = (
-            weights.copy()
-        )  # with early stopping the best, else the last epoch's
+        self._kept = weights.copy()  # the best with early stopping, else the last epoch
         self._patience = Patience(config.n_iter_no_change, config.tol)
         self._schedule: Schedule | None = None  # of partial_fit
         self._window: Window | None = None
@@ -101,7 +99,7 @@ class Trainer:
             state = self._carried_state(windows)
             self._pass(windows, state, self._schedule, progress)
             self._last_state = state
-            self._kept = self.weights.copy()
+            self._kept.assign(self.weights)
         except KeyboardInterrupt:
             self._warn_interrupted()
 
@@ -194,16 +192,15 @@ class Trainer:
     def _keep(self, result: EpochResult) -> bool:
         """Keep the weights when they are the best, or the last; say when to stop."""
         if not self.config.early_stopping:
-            self._kept = self.weights.copy()
+            self._kept.assign(self.weights)
             return False
         if result.watched_loss < self._patience.best_loss:
-            self._kept = self.weights.copy()
+            self._kept.assign(self.weights)
         return self._patience.is_exhausted(result.watched_loss)
 
     def _go_back(self) -> None:
         """Return to the weights that were kept."""
-        for i in range(len(self.network.parameters)):
-            self.weights.set(i, self._kept.get(i))
+        self.weights.assign(self._kept)
 
     def _order(self, windows: Windows) -> np.ndarray | None:
         """Return this epoch's order of the documents: a function of seed and epoch."""
