@@ -250,10 +250,15 @@ def test_rows_dealt_to_shards_of_any_size_give_the_same_bits(cell, batch_size):
         dropout={"input": 0.25, "output": 0.4},
     )
     ids, targets = some_input(17, 5, batch_size)
-    extra = np.random.default_rng(1).normal(size=(5, batch_size, model.weights.hidden_size))
+    extra = np.random.default_rng(1).normal(
+        size=(5, batch_size, model.weights.hidden_size)
+    )
     found = []
     for forward_threads, backward_threads in ((1, 1), (2, 3), (8, 2), (7, 8)):
-        window, state = model.window(5, batch_size, training=True), model.state(batch_size)
+        window, state = (
+            model.window(5, batch_size, training=True),
+            model.state(batch_size),
+        )
         for n_threads in (3, forward_threads):
             window.forward(
                 ids,

@@ -422,8 +422,8 @@ static void join_hidden_gradient(const struct chunk *c, size_t row0, size_t row1
         n_rows = together(c, to, r, row1);
         char *row = rk_row_at(to, c->task->batch, (size_t)c->rows[r]);
         for (size_t p = 0; p < c->width_panels; p++)
-            memcpy(row + p * to->panel_stride,
-                   head->partial + p * c->stride + r * RK_PANEL, n_rows * RK_PANEL);
+            memcpy(row + p * to->panel_stride, head->partial + p * c->stride + r * RK_PANEL,
+                   n_rows * RK_PANEL);
     }
 }
 

@@ -40,8 +40,8 @@ struct rk_view {
     int index, shift;
 };
 
-/* A view for one window: address of (shard, step, panel, row) is base + shard * shard_stride
- * + step * step_stride + panel * panel_stride + row * row_stride. */
+/* A view for one window: the address of (shard, step, panel, row) is base and each of them
+ * times its stride. */
 struct rk_operand {
     char *base;
     size_t shard_stride, step_stride, panel_stride, row_stride;

@@ -50,7 +50,8 @@ void rk_spread_repeats(const struct run *run, const struct rk_product_item *item
     }
 }
 
-/* One panel of a gradient: the rows of the list in order, each added to its distinct row. */
+/* One panel of a gradient: the rows of the list in order, each added to its distinct row.
+ */
 static void sum_panel(const struct run *run, const struct rk_repeated_sum *sum,
                       size_t panel)
 {

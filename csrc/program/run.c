@@ -4,9 +4,10 @@
  *
  * Where rows are in shards, each thread runs its own from one end of the window to the
  * other, a few steps at a time through all phases, and waits for nobody; only sums over all
- * rows (gradients of parameters) need all threads. Where there is one shard for several threads, they share the rows of all steps
- * around the loop; in it units (panels of every value), with a barrier before each stage
- * that reads what others wrote. All give the same bits.
+ * rows (gradients of parameters) need all threads. Where there is one shard for several
+ * threads, they share the rows of all steps around the loop; in it units (panels of every
+ * value), with a barrier before each stage that reads what others wrote. All give the same
+ * bits.
  */
 #include <string.h>
 
@@ -360,10 +361,10 @@ static void start_backward(struct run *run)
     for (shards_of(run, &shard, &last); fills_shards(run) && shard < last; shard++) {
         enter_shard(run, shard);
         for (size_t k = 0; k < rk_program_n_states(program); k++)
-            fill_state(
-                run, rk_carries_at(sequence, k, false),
-                sequence->final_state_gradients ? sequence->final_state_gradients[k] : NULL,
-                rk_program_state_width(program, k));
+            fill_state(run, rk_carries_at(sequence, k, false),
+                       sequence->final_state_gradients ? sequence->final_state_gradients[k]
+                                                       : NULL,
+                       rk_program_state_width(program, k));
     }
     rk_team_wait(run->team);
 }

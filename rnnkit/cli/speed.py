@@ -33,7 +33,9 @@ def measure(cell: Any, shape: Shape, n_threads: int, n_rounds: int) -> dict[str,
         "training": _rate(
             times, "training", n, products.training_flops(n, work.n_projected)
         ),
-        "scoring": _rate(times, "scoring", n, products.scoring_flops(n, work.n_projected)),
+        "scoring": _rate(
+            times, "scoring", n, products.scoring_flops(n, work.n_projected)
+        ),
         "one_token": _reading(times, n_bytes),
         "product_gflops": LargeProduct.FLOPS / _median(times["product"]) / 1e9,
     }

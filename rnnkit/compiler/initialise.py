@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -92,12 +91,12 @@ def _fill(block: np.ndarray, spec: Initialiser, rng: np.random.Generator) -> Non
     kind, value = spec
     match kind:
         case "uniform":
-            _draw(block, partial(rng.uniform, -value, value))
+            _draw(block, lambda shape: rng.uniform(-value, value, shape))
         case "normal":
-            _draw(block, partial(rng.normal, 0.0, value))
+            _draw(block, lambda shape: rng.normal(0.0, value, shape))
         case "glorot":
             bound = value * math.sqrt(6 / sum(block.shape))
-            _draw(block, partial(rng.uniform, -bound, bound))
+            _draw(block, lambda shape: rng.uniform(-bound, bound, shape))
         case "orthogonal":
             block[:] = value * _orthogonal(block.shape, rng)
         case "identity":

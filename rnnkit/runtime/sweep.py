@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One pass over documents of any lengths, in windows of bounded memory.
 
-Documents are dealt to rows, rows run side by side with their state carried from window
-to window, and a row that has ended is switched off; when half of the rows have ended,
-the rest move to a smaller batch. Nothing is cut and nothing is padded into a document,
-so a document's figures do not depend on its neighbours, to the bit.
+Documents are dealt to rows, the longest row first, and rows run side by side with their
+state carried from window to window. A row that ends within a window is switched off, and
+the next window is without it: ragged documents cost what their tokens cost. Nothing is cut
+and nothing is padded into a document, so a document's figures do not depend on its
+neighbours, to the bit.
 """
 
 from collections import deque
@@ -20,6 +21,7 @@ from rnnkit.runtime.corpus import Corpus
 
 MAX_ROWS = 64
 MAX_POSITIONS = 2048  # rows x steps of one window: enough work a call, little memory
+LEAST_STEPS = 8  # a window is not made shorter than this because rows end in it
 KEPT_WINDOWS = 4  # of each length, for the next calls
 KEPT_STEPS = 64  # longer windows, or wider ones, are cheap beside the work they do
 
@@ -40,9 +42,14 @@ class Rows:
         """Return how many rows (the first ones) go on after `done` steps."""
         return int(np.count_nonzero(self.lengths > done))
 
+    def n_steps(self, done: int, n_rows: int, most: int) -> int:
+        """Return how many of the next steps to take: until an eighth of the rows end."""
+        left = self.lengths[:n_rows] - done
+        most = min(most, int(left[0]))
+        return min(most, max(LEAST_STEPS, int(left[n_rows - 1 - n_rows // 8])))
+
     def positions(self, done: int, n_steps: int, n_rows: int) -> np.ndarray:
         """Return the corpus positions (T, B) of the next steps, -1 after a row."""
-        n_steps = min(n_steps, int(self.lengths[0]) - done)
         steps = np.arange(done, done + n_steps)[:, None]
         places = np.minimum(self.starts[:n_rows] + steps, len(self.order) - 1)
         return np.where(steps < self.lengths[:n_rows], self.order[places], -1)
@@ -117,24 +124,31 @@ class Engine:
         state = self.state(n_rows)
         while n_rows:
             longest = int(rows.lengths[0]) - done
-            n_steps = power_of_two(min(MAX_POSITIONS // n_rows, longest))
+            most = power_of_two(min(MAX_POSITIONS // n_rows, longest))
             flags = rows.has_resets or rows.lengths[0] != rows.lengths[n_rows - 1]
-            with self.window(n_steps, n_rows, flags) as window:
-                while (n_left := rows.n_running(done)) > n_rows // 2:
+            with self.window(most, n_rows, flags) as window:
+                enough = n_rows // 2  # then longer windows of fewer rows are better
+                while n_rows > enough:
+                    n_steps = rows.n_steps(done, n_rows, most)
                     positions = rows.positions(done, n_steps, n_rows)
-                    marks = _flags(positions, starts) if flags else (None, None)
+                    resets, active = (
+                        _flags(positions, starts) if flags else (None, None)
+                    )
+                    scored = (positions >= 0).astype(np.float32)
                     window.forward(
                         inputs.ids[positions],
                         state,
                         targets=None if targets is None else targets[positions],
+                        target_weights=None if targets is None else scored,
                         n_threads=n_threads,
-                        resets=marks[0],
-                        active=marks[1],
+                        resets=resets,
+                        active=active,
                     )
                     yield Step(window, positions)
-                    done += len(positions)
-            state = self._narrowed(state, n_left)
-            n_rows = n_left
+                    done += n_steps
+                    n_left = rows.n_running(done)
+                    if n_left < n_rows:
+                        state, n_rows = self._narrowed(state, n_left), n_left
 
     def _narrowed(self, state: State, n_rows: int) -> State:
         """Return the first `n_rows` rows of `state` as a state of their own."""
