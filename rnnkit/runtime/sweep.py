@@ -43,7 +43,7 @@ class Rows:
         return int(np.count_nonzero(self.lengths > done))
 
     def n_steps(self, done: int, n_rows: int, most: int) -> int:
-        """Return how many of the next steps to take: until an eighth of the rows end."""
+        """Return how many steps to take next: until an eighth of the rows end."""
         left = self.lengths[:n_rows] - done
         most = min(most, int(left[0]))
         return min(most, max(LEAST_STEPS, int(left[n_rows - 1 - n_rows // 8])))
