@@ -67,12 +67,13 @@ struct rk_rows {
     char *base;
     size_t step_stride, panel_stride;
     size_t shard_rows, shard_stride; /* 0, 0: all rows of a step lie together            */
+    size_t first_row;                /* of a step, where the list is of some of its rows */
 };
 
 /* Row `row` of the list, in panel 0. */
 static inline char *rk_row_at(const struct rk_rows *rows, size_t batch, size_t row)
 {
-    size_t step = row / batch, in_step = row % batch, shard = 0;
+    size_t step = row / batch, in_step = rows->first_row + row % batch, shard = 0;
     if (rows->shard_rows) {
         shard = in_step / rows->shard_rows;
         in_step %= rows->shard_rows;
@@ -84,10 +85,10 @@ static inline char *rk_row_at(const struct rk_rows *rows, size_t batch, size_t r
 /* How many rows of the list, from `row` on, lie together: to the end of its shard. */
 static inline size_t rk_rows_together(const struct rk_rows *rows, size_t batch, size_t row)
 {
-    size_t in_step = row % batch, end = batch;
+    size_t in_step = rows->first_row + row % batch, end = rows->first_row + batch;
     if (rows->shard_rows) {
         size_t next = (in_step / rows->shard_rows + 1) * rows->shard_rows;
-        end = next < batch ? next : batch;
+        end = next < end ? next : end;
     }
     return end - in_step;
 }

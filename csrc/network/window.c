@@ -42,12 +42,15 @@ static void plan_training(struct rk_window *window, struct rk_arena *arena)
     window->output_gradient =
         rk_arena_take(arena, window->max_steps * hidden_panels, row_bytes);
     window->step = rk_arena_take(arena, hidden_panels, row_bytes);
-    size_t widest = 0;
+    size_t widest = 0, most_halves = 0;
     for (size_t l = 0; l < weights->n_layers; l++) {
         const struct rk_program *program = window->sequences[l].program;
         size_t width = rk_program_output_width(program);
+        size_t halves = rk_program_second_halves(program);
         if (width > widest)
             widest = width;
+        if (halves > most_halves)
+            most_halves = halves;
         for (size_t i = 0; i < rk_program_n_parameters(program); i++) {
             size_t n_bytes = rk_program_parameter(program, i)->n_bytes_transposed;
             char *transposed = n_bytes ? rk_arena_take(arena, n_bytes, 1) : NULL;
@@ -55,6 +58,11 @@ static void plan_training(struct rk_window *window, struct rk_arena *arena)
                 window->transposed[weights->layer_tensor[l] + i] = transposed;
         }
     }
+    /* Layer after layer uses the same. */
+    char *second_halves = rk_arena_take(arena, most_halves, 1);
+    for (size_t l = 0; l < weights->n_layers; l++)
+        window->sequences[l].second_halves =
+            rk_program_second_halves(window->sequences[l].program) ? second_halves : NULL;
     window->no_gradient =
         rk_arena_take(arena, rk_panels(weights->dtype, widest), row_bytes);
 }

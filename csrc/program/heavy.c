@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Heavy stages: matrix products, reductions, gradients of parameters.
+ * Heavy stages on the rows at hand: matrix products, reductions; gradients of vectors.
  */
 #include <string.h>
 
@@ -68,76 +68,6 @@ void rk_run_row_reduction(const struct run *run, const struct rk_reduction_item 
         item->op == RK_OP_row_sum ? run->kernels->row_sum : run->kernels->row_max;
     reduce(dst.base + row0 * RK_PANEL, src.base + row0 * RK_PANEL, src.panel_stride,
            item->width, row1 - row0);
-}
-
-static void column_sum(const struct run *run, const struct rk_reduction_item *item)
-{
-    const struct rk_sequence *sequence = run->sequence;
-    size_t panel0, panel1;
-    rk_share(item->panels, run->team->n_threads, run->thread, &panel0, &panel1);
-    char *dst = run->operands[item->dst].base;
-    memset(dst + panel0 * RK_PANEL, 0, (panel1 - panel0) * RK_PANEL);
-    run->kernels->column_sum(dst, rk_all_rows(sequence, item->src), sequence->batch, 0,
-                             sequence->n_steps * sequence->batch, panel0, panel1);
-}
-
-void rk_run_column_sums(const struct run *run, const struct rk_stage *stage)
-{
-    for (int i = 0; i < stage->n_items; i++)
-        column_sum(run, &stage->u.reductions[i]);
-}
-
-/* ---------------------------------------------------------------- weight gradients */
-
-static void outer(const struct run *run, const struct rk_gradient_item *item, size_t panel0,
-                  size_t panel1, size_t k0, size_t k1)
-{
-    if (panel0 >= panel1 || k0 >= k1)
-        return;
-    const struct rk_sequence *sequence = run->sequence;
-    const struct rk_repeats *repeats = sequence->repeats;
-    size_t stride = item->columns * RK_PANEL;
-    char *dw =
-        sequence->gradients[item->parameter] + (size_t)item->block * item->panels * stride;
-    if (repeats && item->repeats >= 0) {
-        rk_outer(run->kernels, dw, stride, rk_repeats_at(run, item->repeats), repeats->rows,
-                 repeats->n, 0, repeats->n, panel0, panel1, k0, k1);
-        return;
-    }
-    rk_outer(run->kernels, dw, stride, rk_all_rows(sequence, item->delta),
-             rk_all_rows(sequence, item->operand), sequence->batch, 0,
-             sequence->n_steps * sequence->batch, panel0, panel1, k0, k1);
-}
-
-/* Elements of all gradients of the stage, panel by panel, column by column, are shared out
- * evenly; a share begins and ends at a multiple of 16 columns. */
-void rk_run_outer(const struct run *run, const struct rk_stage *stage)
-{
-    size_t total = 0, passed = 0, first, last;
-    for (int i = 0; i < stage->n_items; i++)
-        total += stage->u.gradients[i].panels * stage->u.gradients[i].columns;
-    rk_share(total, run->team->n_threads, run->thread, &first, &last);
-    for (int i = 0; i < stage->n_items; i++) {
-        const struct rk_gradient_item *item = &stage->u.gradients[i];
-        size_t columns = item->columns, size = item->panels * columns;
-        size_t begin = first > passed ? first - passed : 0;
-        size_t end = last > passed ? last - passed : 0;
-        if (begin > size)
-            begin = size;
-        if (end > size)
-            end = size;
-        passed += size;
-        size_t panel0 = begin / columns, k0 = begin % columns / 16 * 16;
-        size_t panel1 = end / columns, k1 = end % columns / 16 * 16;
-        if (panel0 == panel1) {
-            outer(run, item, panel0, panel0 + 1, k0, k1);
-            continue;
-        }
-        if (k0 > 0)
-            outer(run, item, panel0, panel0 + 1, k0, columns);
-        outer(run, item, panel0 + (k0 > 0), panel1, 0, columns);
-        outer(run, item, panel1, panel1 + 1, 0, k1);
-    }
 }
 
 void rk_run_vector_gradient(const struct run *run, const struct rk_gradient_item *item)

@@ -188,9 +188,9 @@ bool rk_program_memory(const struct rk_program *program, size_t n_steps, size_t 
 
 bool rk_program_repeats_memory(const struct rk_program *program, size_t n, size_t *n_bytes)
 {
-    int most = program->n_forward_repeats > program->n_backward_repeats
+    int most = program->n_forward_repeats > 2 * program->n_backward_repeats
                    ? program->n_forward_repeats
-                   : program->n_backward_repeats;
+                   : 2 * program->n_backward_repeats;
     *n_bytes = 0;
     return grow(n_bytes, n, RK_PANEL, (size_t)most);
 }

@@ -70,6 +70,10 @@ static inline size_t rk_rows_bound(size_t batch)
 bool rk_program_memory(const struct rk_program *program, size_t n_steps, size_t batch,
                        size_t *n_bytes);
 
+/* Memory for sums over the second half of a batch's rows, where they are made in halves
+ * (sums.c); 0 where they are not. */
+size_t rk_program_second_halves(const struct rk_program *program);
+
 /* Rows of the input that are equal, as a token's embedding is wherever the token stands in
  * a window. Products of the input are then made once for each distinct row; its gradients
  * are first summed over each row's places (in order), so that their last bits differ from
@@ -101,6 +105,7 @@ struct rk_sequence {
     const char *const
         *transposed;        /* packed transposes, where n_bytes_transposed; or NULL */
     char *const *gradients; /* packed like parameters; added to; or NULL          */
+    char *second_halves;    /* rk_program_second_halves bytes, 64-byte aligned; or NULL */
     struct rk_rows input;   /* n_steps x batch x input width                      */
     const struct rk_repeats *repeats; /* of the input, or NULL                            */
     const char *resets, *active; /* flags, or NULL when the program reads none         */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Equal rows of the input: products once for each distinct row, gradients summed over its
- * places first.
+ * Equal rows of the input: products once for each distinct row. Their gradients are summed
+ * in sums.c.
  */
 #include <string.h>
 
@@ -14,6 +14,11 @@ struct rk_rows rk_repeats_at(const struct run *run, int place)
     size_t panel_stride = repeats->n * RK_PANEL;
     return (struct rk_rows){.base = repeats->memory + (size_t)place * panel_stride,
                             .panel_stride = panel_stride};
+}
+
+struct rk_rows rk_repeats_half(const struct run *run, int place, size_t half)
+{
+    return rk_repeats_at(run, place + (int)half * run->program->n_backward_repeats);
 }
 
 void rk_run_distinct_rows(const struct run *run, const struct rk_stage *stage)
@@ -48,43 +53,4 @@ void rk_spread_repeats(const struct run *run, const struct rk_product_item *item
             run->kernels->gather(row + p * to.panel_stride,
                                  from.base + p * from.panel_stride, index, n);
     }
-}
-
-/* One panel of a gradient: the rows of the list in order, each added to its distinct row.
- */
-static void sum_panel(const struct run *run, const struct rk_repeated_sum *sum,
-                      size_t panel)
-{
-    const struct rk_sequence *sequence = run->sequence;
-    const struct rk_repeats *repeats = sequence->repeats;
-    struct rk_rows from = rk_all_rows(sequence, sum->view);
-    struct rk_rows to = rk_repeats_at(run, sum->place);
-    size_t n_rows = sequence->n_steps * sequence->batch;
-    char *total = to.base + panel * to.panel_stride;
-    memset(total, 0, repeats->n * RK_PANEL);
-    for (size_t r = 0, n; r < n_rows; r += n) {
-        n = rk_rows_together(&from, sequence->batch, r);
-        const char *rows = rk_row_at(&from, sequence->batch, r);
-        run->kernels->scatter_add(total, rows + panel * from.panel_stride,
-                                  repeats->index + r, n);
-    }
-}
-
-/* Threads share the panels of all gradients. */
-void rk_sum_repeats(const struct run *run)
-{
-    const struct rk_program *program = run->program;
-    size_t n_panels = 0, first, last;
-    for (int s = 0; s < program->n_repeated_sums; s++)
-        n_panels += program->repeated_sums[s].panels;
-    rk_share(n_panels, run->team->n_threads, run->thread, &first, &last);
-    n_panels = 0;
-    for (int s = 0; s < program->n_repeated_sums; s++) {
-        const struct rk_repeated_sum *sum = &program->repeated_sums[s];
-        for (size_t p = 0; p < sum->panels; p++, n_panels++)
-            if (n_panels >= first && n_panels < last &&
-                !rk_team_poll(run->team, run->thread))
-                sum_panel(run, sum, p);
-    }
-    rk_team_wait(run->team);
 }

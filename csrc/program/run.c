@@ -253,22 +253,6 @@ static bool has_sums(const struct run *run, enum rk_phase phase)
     return false;
 }
 
-/* Gradients of parameters: each thread has its part of them, and reads all rows. */
-static void run_sums(struct run *run, enum rk_phase phase)
-{
-    const struct rk_stages *stages = &run->program->phases[phase];
-    rk_team_wait(run->team);
-    for (int s = 0; s < stages->n; s++) {
-        if (!is_sum(&stages->list[s]) || rk_team_poll(run->team, run->thread))
-            continue;
-        if (stages->list[s].kind == RK_STAGE_OUTER)
-            rk_run_outer(run, &stages->list[s]);
-        else
-            rk_run_column_sums(run, &stages->list[s]);
-    }
-    rk_team_wait(run->team);
-}
-
 /* Vectors are small: one thread. */
 static void run_vectors(struct run *run, enum rk_phase phase)
 {
@@ -377,7 +361,7 @@ void rk_sequence_backward(const struct rk_sequence *sequence, struct rk_team *te
     start_backward(&run);
     if (has_sums(&run, RK_BACKWARD_PRE)) { /* the loop may overwrite what they read */
         run_phases(&run, RK_BACKWARD_PRE, RK_BACKWARD_PRE);
-        run_sums(&run, RK_BACKWARD_PRE);
+        rk_run_sums(&run, &run.program->phases[RK_BACKWARD_PRE]);
         first = RK_BACKWARD_LOOP;
     }
     run_phases(&run, first, RK_BACKWARD_POST);
@@ -386,6 +370,6 @@ void rk_sequence_backward(const struct rk_sequence *sequence, struct rk_team *te
         rk_sum_repeats(&run);
         run_distinct_rows(&run, RK_BACKWARD_POST);
     }
-    run_sums(&run, RK_BACKWARD_POST);
+    rk_run_sums(&run, &run.program->phases[RK_BACKWARD_POST]);
     run_vectors(&run, RK_GRADIENTS);
 }

@@ -55,22 +55,23 @@ void rk_run_vector(const struct run *run, const struct rk_stage *stage, size_t s
                    size_t turn, size_t row0, size_t row1, size_t panel0, size_t panel1,
                    size_t places);
 
-/* heavy.c: products, reductions, gradients of parameters. The last three are this thread's
- * share over all rows and steps. */
+/* heavy.c: products and reductions of rows at hand; gradients of vectors. */
 void rk_run_product(const struct run *run, const struct rk_product_item *item,
                     const struct extent *extent);
 void rk_run_row_reduction(const struct run *run, const struct rk_reduction_item *item,
                           size_t step, size_t turn, size_t row0, size_t row1);
-void rk_run_column_sums(const struct run *run, const struct rk_stage *stage);
-void rk_run_outer(const struct run *run, const struct rk_stage *stage);
 void rk_run_vector_gradient(const struct run *run, const struct rk_gradient_item *item);
 
 /* repeats.c: this thread's share of what runs on distinct rows of the input. */
 struct rk_rows rk_repeats_at(const struct run *run, int place);
+struct rk_rows rk_repeats_half(const struct run *run, int place, size_t half);
 void rk_run_distinct_rows(const struct run *run, const struct rk_stage *stage);
 void rk_spread_repeats(const struct run *run, const struct rk_product_item *item,
                        const struct extent *extent);
+
+/* sums.c, with all threads: gradients of distinct rows; those of parameters in a phase. */
 void rk_sum_repeats(const struct run *run);
+void rk_run_sums(const struct run *run, const struct rk_stages *stages);
 
 /* sequence.c: the window's memory. Views by index; a state at a step, or a carried gradient
  * at its turns, as one step; a view in all shards. */
