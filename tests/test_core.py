@@ -13,6 +13,7 @@ import pytest
 from core_oracle import Model
 from test_cells_zoo import CELLS as ZOO
 
+from rnnkit.cells import Cell, sigmoid, tanh
 from rnnkit.cells.gru import GRU
 from rnnkit.cells.lstm import LSTM
 from rnnkit.cells.rnn import RNN
@@ -236,6 +237,31 @@ def test_any_number_of_threads_gives_the_same_bits(cell, tie_weights):
         got += [model.weights.get(i).tobytes() for i in range(len(model.values))]
         results.append(got)
     assert all(result == results[0] for result in results)
+
+
+class Twice(Cell):
+    """One matrix multiplies two values of a step."""
+
+    states = ("h",)
+
+    def step(self, x, h):
+        first = self.linear("a", sigmoid(x))
+        second = self.linear("a", tanh(x))
+        return tanh(first * second + self.linear("u", h))
+
+
+def test_a_weight_used_twice_is_summed_up_by_one_thread():
+    """Both sums go into one gradient, in the same stage."""
+    found = []
+    for n_threads in THREADS:
+        model = Model(Twice(), hidden_size=33, dtype="float64")
+        ids, targets = some_input(17, 9, 9)
+        window = model.window(9, 9, training=True)
+        window.forward(ids, model.state(9), targets=targets, n_threads=n_threads)
+        window.backward(n_threads=n_threads)
+        found.append([window.gradient(i).tobytes() for i in range(len(model.values))])
+    assert all(result == found[0] for result in found)
+    assert_equal_to_oracle(model, ids, targets)
 
 
 @pytest.mark.parametrize("batch_size", [8, 33])
