@@ -63,7 +63,7 @@ class Stream:
         return self
 
     def feed_ids(self, ids: np.ndarray) -> None:
-        """Read more ids. The last one waits for whoever wants to know what follows it."""
+        """Read more ids; the last waits for whoever wants to know what follows."""
         if not len(ids):
             return
         if self._log_probabilities is None:
