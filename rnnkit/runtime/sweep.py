@@ -2,10 +2,10 @@
 """One pass over documents of any lengths, in windows of bounded memory.
 
 Documents are dealt to rows, the longest row first, and rows run side by side with their
-state carried from window to window. A row that ends within a window is switched off, and
-the next window is without it: ragged documents cost what their tokens cost. Nothing is
-cut and nothing is padded into a document, so a document's figures do not depend on its
-neighbours, to the bit.
+state carried from window to window. A row that ends within a window is switched off,
+and the next window is without it: ragged documents cost what their tokens cost.
+Nothing is cut and nothing is padded into a document, so a document's figures do not
+depend on its neighbours, to the bit.
 """
 
 from collections import deque
