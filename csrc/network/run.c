@@ -15,12 +15,21 @@
  * weights get more than one only while these are awake from the run before. */
 enum { THREAD_WEIGHTS = 256 << 10, SMALL_WEIGHTS = 2 << 20 };
 
-static int token_threads(const struct rk_window *window, int n_threads)
+static size_t bytes_read(const struct rk_window *window)
 {
     const struct rk_weights *weights = window->weights;
-    size_t table = weights->tie_weights ? 0 : weights->tensors[0].n_bytes;
-    size_t read = weights->n_bytes - table, most = read / THREAD_WEIGHTS;
-    if (most <= 1 || (read <= SMALL_WEIGHTS && !rk_team_is_awake()))
+    return weights->n_bytes - (weights->tie_weights ? 0 : weights->tensors[0].n_bytes);
+}
+
+static bool is_small(const struct rk_window *window)
+{
+    return bytes_read(window) <= SMALL_WEIGHTS;
+}
+
+static int token_threads(const struct rk_window *window, int n_threads)
+{
+    size_t most = bytes_read(window) / THREAD_WEIGHTS;
+    if (most <= 1 || (is_small(window) && !rk_team_is_awake()))
         return 1;
     if (n_threads < 1)
         n_threads = rk_threads_default();
@@ -33,7 +42,7 @@ static struct rk_team start_team(const struct rk_window *window, const struct rk
     struct rk_team team;
     rk_team_init(&team,
                  n_rows == 1 ? token_threads(window, run->n_threads) : run->n_threads);
-    team.poll = run->poll;
+    team.poll = n_rows == 1 && is_small(window) ? NULL : run->poll; /* microseconds */
     team.poll_context = run->poll_context;
     return team;
 }

@@ -57,6 +57,14 @@ static void run_stage_at_step(const struct run *run, const struct rk_stage *stag
 
 /* ------------------------------------------------------------------------ phases */
 
+/* Of a shared shard: all threads do, or do not do, something between two barriers. */
+static void wait_for_all(struct run *run)
+{
+    if (!run->waited)
+        rk_team_wait(run->team);
+    run->waited = true;
+}
+
 static bool any_crosses(const struct rk_stages *stages)
 {
     for (int s = 0; s < stages->n; s++)
@@ -124,7 +132,8 @@ static void run_loop(struct run *run, const struct rk_stages *stages)
         bool cancelled = rk_team_poll(run->team, run->thread);
         for (int s = 0; s < stages->n; s++) {
             if (!run->by_rows && stages->list[s].crosses)
-                rk_team_wait(run->team);
+                wait_for_all(run);
+            run->waited = false;
             if (!cancelled)
                 run_stage_at_step(run, &stages->list[s], step, turn);
         }
@@ -189,7 +198,8 @@ static void run_around_loop(struct run *run, enum rk_phase phase)
         if (is_sum(stage))
             continue;
         if (stage->crosses && !has_own_shards(run))
-            rk_team_wait(run->team);
+            wait_for_all(run);
+        run->waited = false;
         if (!rk_team_poll(run->team, run->thread))
             run_stage_around_loop(run, phase, stage);
     }
@@ -206,7 +216,7 @@ static void run_phase(struct run *run, enum rk_phase phase)
     else
         run_around_loop(run, phase);
     if (!has_own_shards(run))
-        rk_team_wait(run->team);
+        wait_for_all(run);
 }
 
 /* Phases [first, last] of this thread's shards, or with all threads of the one shard. In
@@ -266,7 +276,8 @@ static void run_vectors(struct run *run, enum rk_phase phase)
         for (int i = 0; i < stage->n_items; i++)
             rk_run_vector_gradient(run, &stage->u.gradients[i]);
     }
-    rk_team_wait(run->team);
+    run->waited = false;
+    wait_for_all(run);
 }
 
 /* --------------------------------------------------------------------- the two passes */
@@ -330,7 +341,8 @@ void rk_sequence_forward(const struct rk_sequence *sequence, struct rk_team *tea
     run_vectors(&run, RK_WINDOW);
     run_distinct_rows(&run, RK_FORWARD_PRE);
     run_phases(&run, RK_FORWARD_PRE, RK_FORWARD_POST);
-    rk_team_wait(team);
+    run.waited &= !has_own_shards(&run); /* a thread without one has done nothing */
+    wait_for_all(&run);
 }
 
 /* The caller may know where the output's gradient stands only now. */

@@ -21,6 +21,7 @@ struct run {
     size_t turn0, turn1;  /* steps at hand, in running order                             */
     bool by_rows;         /* how the phase at hand is shared: rows, else units           */
     size_t row0, row1;    /* this thread's: of a step in the loop, else of all at hand   */
+    bool waited;          /* nothing has been done since the last barrier                */
 };
 
 /* Where a view stands at a step, in the shard at hand. */
