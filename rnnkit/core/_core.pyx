@@ -401,6 +401,22 @@ cdef class State:
         check(rk.rk_state_set(self.handle, i, j, read_from(array), &error), &error)
 
 
+cdef rk.rk_window_input only_ids(const int32_t[:, ::1] ids):
+    """What a window reads, and nothing of what else it may be given."""
+    cdef rk.rk_window_input given
+    given.n_steps = <size_t>ids.shape[0]
+    given.batch = <size_t>ids.shape[1]
+    given.ids = &ids[0, 0]
+    given.targets = NULL
+    given.target_weights = NULL
+    given.resets = NULL
+    given.active = NULL
+    given.seed = 0
+    given.update = 0
+    given.log_probabilities = NULL
+    return given
+
+
 cdef class Window:
     """The memory of one window and its runs; to be used again for every window.
 
@@ -471,20 +487,13 @@ cdef class Window:
             Sum of weight * -log-likelihood over `weight_sum`; 0 when that is 0.
         weight_sum : float
         """
-        cdef rk.rk_window_input given
+        cdef rk.rk_window_input given = only_ids(ids)
         cdef rk.rk_window_loss loss
         cdef rk.rk_error error
         cdef rk.rk_status status
         cdef Interruption interruption = Interruption()
         cdef rk.rk_run run = run_with(interruption, n_threads)
         cdef Py_ssize_t n_steps = ids.shape[0], batch = ids.shape[1]
-        given.n_steps = <size_t>n_steps
-        given.batch = <size_t>batch
-        given.ids = &ids[0, 0]
-        given.targets = NULL
-        given.target_weights = NULL
-        given.resets = NULL
-        given.active = NULL
         if targets is not None:
             same_shape("targets", targets.shape[0], targets.shape[1], n_steps, batch)
             given.targets = &targets[0, 0]
@@ -500,7 +509,6 @@ cdef class Window:
             given.active = &active[0, 0]
         given.seed = seed
         given.update = update
-        given.log_probabilities = NULL
         with nogil:
             status = rk.rk_window_forward(self.handle, state.handle, &given, &run, &loss,
                                           &error)
@@ -522,22 +530,13 @@ cdef class Window:
         n_threads : int, default=1
             As in `forward`.
         """
-        cdef rk.rk_window_input given
+        cdef rk.rk_window_input given = only_ids(ids)
         cdef rk.rk_window_loss loss
         cdef rk.rk_error error
         cdef rk.rk_status status
         cdef Interruption interruption = Interruption()
         cdef rk.rk_run run = run_with(interruption, n_threads)
         array = np.empty((ids.shape[1], self.weights.vocab_size), self.weights.dtype)
-        given.n_steps = <size_t>ids.shape[0]
-        given.batch = <size_t>ids.shape[1]
-        given.ids = &ids[0, 0]
-        given.targets = NULL
-        given.target_weights = NULL
-        given.resets = NULL
-        given.active = NULL
-        given.seed = 0
-        given.update = 0
         given.log_probabilities = write_to(array)
         with nogil:
             status = rk.rk_window_forward(self.handle, state.handle, &given, &run, &loss,
