@@ -103,8 +103,9 @@ void rk_sum_repeats(const struct run *run)
             n += panels;
         }
     rk_team_wait(run->team);
-    if (halves > 1)
-        add_equal_rows(run);
+    if (halves == 1)
+        return;
+    add_equal_rows(run);
     rk_team_wait(run->team);
 }
 

@@ -479,7 +479,8 @@ cdef class Window:
         seed, update : int, default=0
             Of the dropout masks: the fit's seed and the number of the window.
         n_threads : int, default=1
-            Less than 1: as many as there are. One token of a small model has one.
+            Less than 1: as many as there are. One token has fewer where the weights
+            are small, or their threads asleep.
 
         Returns
         -------
