@@ -92,6 +92,7 @@ PARAMETERS: dict[str, tuple[Check, str]] = {
     "bptt": integer(1, 1 << 20),
     "batch_size": integer(1, 1 << 20),
     "max_iter": integer(0),
+    "max_time": real(0, brackets="()", none=True),
     "solver": choice(*SOLVERS),
     "learning_rate_init": real(0, brackets="()"),
     "learning_rate": choice(*SCHEDULES),

@@ -73,6 +73,10 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         each gives at least 64 windows of `bptt` steps.
     max_iter : int, default=10
         Epochs, at most.
+    max_time : float or None, default=None
+        Seconds of training, at most; schedules that know the end come to it when either
+        is used up. The epoch that is broken off is validated and counted. How many
+        steps there are hangs on the machine then: runs are not the same to the bit.
     solver : str, default="adam"
         "sgd", "adam", or "adamw" (weight decay apart from the gradient).
     learning_rate_init : float, default=1e-3
@@ -173,6 +177,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         bptt: int = 64,
         batch_size: int = 32,
         max_iter: int = 10,
+        max_time: float | None = None,
         solver: str = "adam",
         learning_rate_init: float = 1e-3,
         learning_rate: str = "constant",
@@ -208,6 +213,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self.bptt = bptt
         self.batch_size = batch_size
         self.max_iter = max_iter
+        self.max_time = max_time
         self.solver = solver
         self.learning_rate_init = learning_rate_init
         self.learning_rate = learning_rate

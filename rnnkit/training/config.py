@@ -13,6 +13,7 @@ class TrainingConfig:
     batch_size: int = 32
     bptt: int = 64
     max_iter: int = 10
+    max_time: float | None = None
     solver: str = "adam"
     learning_rate_init: float = 1e-3
     learning_rate: str = "constant"

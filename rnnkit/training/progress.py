@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What training says while it runs: a line an epoch, in long ones some between."""
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -29,9 +30,12 @@ class EpochResult:
 class Progress:
     """Prints as `verbose` asks: 0 nothing, 1 epochs, 2 more often."""
 
-    def __init__(self, verbose: int, max_iter: int) -> None:
+    def __init__(
+        self, verbose: int, max_iter: int, max_time: float | None = None
+    ) -> None:
         self._verbose = verbose
         self._max_iter = max_iter
+        self._max_time = math.inf if max_time is None else max_time
         self._begin = self._last_line = time.monotonic()
         self._n_done = 0
 
@@ -57,7 +61,9 @@ class Progress:
         text += f"  perplexity {perplexity(result.watched_loss):.2f}"
         text += f"  accuracy {accuracy:.3f}"
         speed = result.n_tokens / max(result.seconds, 1e-9)
-        left = (now - self._begin) / self._n_done * (self._max_iter - self._n_done)
+        spent = now - self._begin
+        left = spent / self._n_done * (self._max_iter - self._n_done)
+        left = min(left, max(0.0, self._max_time - spent))
         print(f"{text}  {speed:,.0f} tokens/s  {_clock(left)} left", flush=True)
 
     def _head(self, epoch: int) -> str:

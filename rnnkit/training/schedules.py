@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Learning rates over time: a factor of `learning_rate_init` for every step.
 
+How far a run has come is for its budget to say: by steps, or by seconds.
+
 ==============  ================================================================
 `"constant"`    1.
 `"linear"`      From 1 straight down to 0 at the end of training.
 `"cosine"`      From 1 down to 0 along half a cosine (Loshchilov & Hutter, 2017).
-`"one_cycle"`   From 1/25 up to 1 in the first 30 % of the steps, down to 1/250000
+`"one_cycle"`   From 1/25 up to 1 in the first 30 % of the run, down to 1/250000
                 at the end, both along half a cosine (Smith & Topin, 2018).
 `"plateau"`     1, divided by 4 after each epoch that is not better than the best.
 `"adaptive"`    1, divided by 5 after `n_iter_no_change` epochs in a row that do not
@@ -23,17 +25,17 @@ START, FINAL = 1 / 25, 1 / 25e4
 
 
 def linear(progress: float) -> float:
-    """Return the factor when the part `progress` of all steps is done."""
+    """Return the factor when the part `progress` of the run is done."""
     return 1.0 - progress
 
 
 def cosine(progress: float) -> float:
-    """Return the factor when the part `progress` of all steps is done."""
+    """Return the factor when the part `progress` of the run is done."""
     return _half_cosine(1.0, 0.0, progress)
 
 
 def one_cycle(progress: float) -> float:
-    """Return the factor when the part `progress` of all steps is done."""
+    """Return the factor when the part `progress` of the run is done."""
     if progress < WARM_UP:
         return _half_cosine(START, 1.0, progress / WARM_UP)
     return _half_cosine(1.0, FINAL, (progress - WARM_UP) / (1.0 - WARM_UP))
@@ -61,8 +63,6 @@ class Schedule:
         One of `SCHEDULES`.
     learning_rate_init : float
         The rate whose factor the schedule gives.
-    n_updates : int
-        Steps of the whole run; matters to timed schedules alone.
     n_iter_no_change, tol
         Patience of `"adaptive"`.
     """
@@ -72,22 +72,18 @@ class Schedule:
         name: str,
         learning_rate_init: float,
         *,
-        n_updates: int = 1,
         n_iter_no_change: int = 3,
         tol: float = 1e-4,
     ) -> None:
         self._timed = TIMED.get(name)
         self._rate = learning_rate_init
-        self._n_updates = n_updates
         self._divisor = {"plateau": 4.0, "adaptive": 5.0}.get(name, 1.0)
         patience = (n_iter_no_change, tol) if name == "adaptive" else (1, 0.0)
         self._patience = Patience(*patience)
 
-    def rate(self, update: int) -> float:
-        """Return the learning rate of this step, counted from 0."""
-        if self._timed is None:
-            return self._rate
-        return self._rate * self._timed(min(1.0, update / self._n_updates))
+    def rate(self, progress: float) -> float:
+        """Return the learning rate when the part `progress` of the run is done."""
+        return self._rate if self._timed is None else self._rate * self._timed(progress)
 
     def end_epoch(self, loss: float) -> None:
         """Take note of an epoch's loss; divide the rate where the schedule says so."""

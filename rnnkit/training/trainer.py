@@ -12,6 +12,7 @@ from rnnkit.core import Solver, State, Weights, Window
 from rnnkit.errors import InterruptedFitWarning, NonFiniteError, ParameterError
 from rnnkit.model import Network, NetworkConfig
 from rnnkit.runtime.scoring import Evaluation
+from rnnkit.training.budget import Budget
 from rnnkit.training.config import TrainingConfig
 from rnnkit.training.history import History, Totals
 from rnnkit.training.progress import EpochResult, Progress
@@ -71,19 +72,22 @@ class Trainer:
         self._last_state: State | None = None  # of partial_fit
 
     def fit(self, windows: Windows, validate: Validate | None = None) -> None:
-        """Train for at most `max_iter` epochs.
+        """Train for at most `max_iter` epochs and `max_time` seconds.
 
         Ctrl-C ends it with a warning, a loss that is not finite with an error; either
         way `weights` can be used.
         """
         config = self.config
-        schedule = self._new_schedule(config.max_iter * windows.n_windows)
-        progress = Progress(config.verbose, config.max_iter)
+        schedule = self._new_schedule()
+        progress = Progress(config.verbose, config.max_iter, config.max_time)
+        budget = Budget(config.max_iter * windows.n_windows, config.max_time)
         try:
             for _ in range(config.max_iter):
                 state = self._initial_state(windows)
-                result = self._pass(windows, state, schedule, progress, validate)
-                if self._keep(result):
+                result = self._pass(
+                    windows, state, schedule, progress, budget, validate
+                )
+                if self._keep(result) or budget.is_out_of_time:
                     break
         except KeyboardInterrupt:
             self._warn_interrupted()
@@ -97,7 +101,8 @@ class Trainer:
         progress = Progress(self.config.verbose, 1)
         try:
             state = self._carried_state(windows)
-            self._pass(windows, state, self._schedule, progress)
+            budget = Budget(self.n_updates + windows.n_windows)
+            self._pass(windows, state, self._schedule, progress, budget)
             self._last_state = state
             self._kept.assign(self.weights)
         except KeyboardInterrupt:
@@ -120,13 +125,12 @@ class Trainer:
             self._schedule = None
         self.config = config
 
-    def _new_schedule(self, n_updates: int = 1) -> Schedule:
-        """Return the learning rates of a run of so many steps."""
+    def _new_schedule(self) -> Schedule:
+        """Return the learning rates of a run."""
         config = self.config
         return Schedule(
             config.learning_rate,
             config.learning_rate_init,
-            n_updates=n_updates,
             n_iter_no_change=config.n_iter_no_change,
             tol=config.tol,
         )
@@ -137,19 +141,23 @@ class Trainer:
         state: State,
         schedule: Schedule,
         progress: Progress,
+        budget: Budget,
         validate: Validate | None = None,
     ) -> EpochResult:
-        """Train on every window once, then validate; add the result to the history."""
+        """Train on every window once, or until the time is over, then validate."""
         begin, epoch = time.monotonic(), self.history.n_iter + 1
         totals, window = Totals(), self._window_for(windows)
         for i, batch in enumerate(windows.epoch(self._order(windows))):
             try:
-                loss, weight = self._step(window, batch, state, schedule)
+                rate = schedule.rate(budget.progress(self.n_updates))
+                loss, weight = self._step(window, batch, state, rate)
             except NonFiniteError as error:
                 where = f"epoch {epoch}, window {i + 1} of {windows.n_windows}"
                 raise self._explained(error, where) from None
             totals.add(loss, weight, batch, window.hits)
             progress.window(epoch, (i + 1) / windows.n_windows, totals.loss)
+            if budget.is_out_of_time:
+                break
         result = EpochResult(
             epoch=epoch,
             loss=totals.loss,
@@ -164,7 +172,7 @@ class Trainer:
         return result
 
     def _step(
-        self, window: Window, batch: Batch, state: State, schedule: Schedule
+        self, window: Window, batch: Batch, state: State, rate: float
     ) -> tuple[float, float]:
         """Forward, backward, update; return the window's loss and sum of weights."""
         config = self.config
@@ -184,7 +192,6 @@ class Trainer:
             self._go_back()
             raise NonFiniteError(f"the loss is {loss}")
         window.backward(n_threads=config.n_threads)
-        rate = schedule.rate(self.n_updates)
         self.solver.update(window, rate, config.max_grad_norm, config.n_threads)
         self.n_updates += 1
         return loss, weight
