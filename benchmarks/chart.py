@@ -14,7 +14,7 @@ from matplotlib import pyplot
 
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44")  # told apart by all eyes
 ROW_INCHES = 0.34
-PARTS = ("training", "scoring", "one token", "scaling", "plugin")
+PARTS = ("training", "scoring", "one token", "scaling", "cells")
 
 
 def draw(rows: Sequence[Mapping[str, Any]], machine: Mapping, path: Path) -> None:

@@ -23,7 +23,8 @@ class LanguageModel(torch.nn.Module):
         super().__init__()
         self.embedding = torch.nn.Embedding(shape.V, shape.E)
         self.rnn = recurrent(shape.E, shape.H, shape.L)
-        self.output = torch.nn.Linear(shape.H, shape.V)
+        width = getattr(self.rnn, "output_width", shape.H)
+        self.output = torch.nn.Linear(width, shape.V)
 
     def forward(self, ids, state=None):
         """Logits (T, B, V) and the state behind the last step."""
@@ -98,49 +99,3 @@ class TorchPeer:
     def _loss(self) -> torch.Tensor:
         logits, _ = self.model(self._ids)
         return functional.cross_entropy(logits.flatten(0, 1), self._targets)
-
-
-class EagerCIFG(torch.nn.Module):
-    """The LSTM with coupled gates as its equations, step by step; names as rnnkit's.
-
-    With `hoist` the products of x are made for all steps at once, as nn.LSTM does.
-    """
-
-    def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int, *, hoist: bool
-    ) -> None:
-        super().__init__()
-        self.num_layers = num_layers
-        self.hoist = hoist
-        for k in range(num_layers):
-            columns = {"ih": input_size if k == 0 else hidden_size, "hh": hidden_size}
-            for operand, n in columns.items():
-                weight = torch.empty(3 * hidden_size, n)
-                bias = torch.empty(3 * hidden_size)
-                setattr(self, f"weight_{operand}_l{k}", torch.nn.Parameter(weight))
-                setattr(self, f"bias_{operand}_l{k}", torch.nn.Parameter(bias))
-
-    def forward(self, x, state=None):
-        """Outputs of the top layer, and the state behind the last step."""
-        if state is None:
-            zero = x.new_zeros(x.shape[1], self.weight_hh_l0.shape[1])
-            state = [(zero, zero)] * self.num_layers
-        final = []
-        for k, (h, c) in enumerate(state):
-            x, h, c = self._layer(k, x, h, c)
-            final.append((h, c))
-        return x, final
-
-    def _layer(self, k, x, h, c):
-        w_x, b_x = getattr(self, f"weight_ih_l{k}"), getattr(self, f"bias_ih_l{k}")
-        w_h, b_h = getattr(self, f"weight_hh_l{k}"), getattr(self, f"bias_hh_l{k}")
-        steps = functional.linear(x, w_x, b_x) if self.hoist else x
-        outputs = []
-        for step in steps:
-            on_x = step if self.hoist else functional.linear(step, w_x, b_x)
-            f, g, o = (on_x + functional.linear(h, w_h, b_h)).chunk(3, dim=1)
-            f = torch.sigmoid(f)
-            c = f * c + (1 - f) * torch.tanh(g)
-            h = torch.sigmoid(o) * torch.tanh(c)
-            outputs.append(h)
-        return torch.stack(outputs), h, c

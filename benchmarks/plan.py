@@ -13,25 +13,27 @@ from rnnkit.cli.shapes import Shape
 from rnnkit.cli.timing import LargeProduct, Task, in_turn
 from rnnkit.cli.workload import Tokens, Workload, network_of, uniform_tokens
 
+BUILT_IN = ("rnn", "lstm", "gru")  # into the peers
 TOKENS = {"uniform": uniform_tokens, "real": real_tokens}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The options of a run."""
+    """The options of a run; `named_cells` are those asked for, none for all."""
 
     shapes: Mapping[str, Shape]
-    cells: tuple[str, ...]
+    named_cells: tuple[str, ...]
     tokens: tuple[str, ...]
     n_threads: int
     n_rounds: int
     with_tensorflow: bool
 
     def cases(self) -> Iterator[tuple[str, Shape, str]]:
-        """Every shape with every cell."""
+        """Every shape with every cell that the peers have too."""
         for name, shape in self.shapes.items():
-            for cell in self.cells:
-                yield name, shape, cell
+            for cell in BUILT_IN:
+                if cell in (self.named_cells or BUILT_IN):
+                    yield name, shape, cell
 
     def tokens_of(self, shape: Shape) -> Iterator[Tokens]:
         """The kinds of tokens that are asked for."""

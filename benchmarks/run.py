@@ -21,7 +21,7 @@ PARTS = {
     "tokenizing": "text to ids, megabytes a second",
     "start": "seconds to the first prediction, and installed size",
     "scaling": "one thread beside several; windows of twice the length",
-    "plugin_cells": "a plugin's cell beside the LSTM and beside eager PyTorch",
+    "cells": "every cell beside the LSTM and beside eager PyTorch",
 }
 
 
@@ -56,8 +56,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cell",
         action="append",
-        choices=("rnn", "lstm", "gru"),
-        help="may stand several times (default: all)",
+        help="rnn, lstm or gru, in the part `cells` any that is installed; may stand "
+        "several times (default: all)",
     )
     parser.add_argument(
         "--tokens",
@@ -92,7 +92,7 @@ def measure(arguments: argparse.Namespace) -> None:
         sys.exit(f"run.py: unknown part {unknown.pop()!r}; known: {', '.join(PARTS)}")
     plan = Plan(
         shapes={name: shape_of(name) for name in arguments.shape or SHAPES},
-        cells=tuple(arguments.cell or ("rnn", "lstm", "gru")),
+        named_cells=tuple(arguments.cell or ()),
         tokens=tuple(arguments.tokens or ("uniform", "real")),
         n_threads=arguments.threads or default_threads(),
         n_rounds=arguments.rounds,

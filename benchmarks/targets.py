@@ -29,8 +29,7 @@ ONE_TOKEN = {  # times PyTorch, times ONNX Runtime
 }
 SHARE_OF_READING = {"ptb-medium": 0.85}
 SCALING = 1.8  # two threads
-PLUGIN_PER_FLOP = 0.9  # of the built-in LSTM's rate
-PLUGIN_EAGER = 3.5
+EAGER = 3.5
 MEMORY = {"adam": 0.65, "sgd": 0.5}  # of PyTorch's
 START_SECONDS = 0.1  # import, load, predict, beyond `import numpy`
 INSTALLED = 0.5  # of PyTorch's

@@ -105,9 +105,10 @@ def width_for(name, n_parameters, train):
 
     def excess(width):
         model = RNNLanguageModel(**SETTINGS | {"max_iter": 0, "hidden_size": width})
-        return model.set_params(cell=new_cell(name, width)).fit(
-            alphabet
-        ).n_parameters_ - n_parameters
+        return (
+            model.set_params(cell=new_cell(name, width)).fit(alphabet).n_parameters_
+            - n_parameters
+        )
 
     low, high = 1, 2
     while excess(high) < 0:
@@ -159,11 +160,18 @@ def line(row):
 
 def table(rows):
     """Return the rows as a table in Markdown."""
-    text = (
-        "| cell | hidden_size | parameters | learning rate | characters/s | passes* "
-        "| training, nats | validation, nats | bits |\n|---|---|---|---|---|---|---|---|"
-        "---|\n"
+    titles = (
+        "cell",
+        "hidden_size",
+        "parameters",
+        "learning rate",
+        "characters/s",
+        "millions read",
+        "training, nats",
+        "validation, nats",
+        "bits",
     )
+    text = f"| {' | '.join(titles)} |\n{'|---' * len(titles)}|\n"
     for row in rows:
         text += (
             f"| `{row['cell']}` | {row['hidden_size']} | {row['parameters']:,} "
@@ -171,7 +179,7 @@ def table(rows):
             f"| {row['characters'] / 1e6:.1f} | {row['train']:.3f} "
             f"| **{row['nats']:.3f}** | {row['nats'] / math.log(2):.3f} |\n"
         )
-    return text + "\n\\* characters trained on, in millions\n"
+    return text
 
 
 def draw(rows, path):

@@ -125,10 +125,11 @@ def _weights_on_input(graph: Graph) -> set[tuple[int, int]]:
 
 def network_of(cell: Any, shape: Shape) -> Network:
     """A network of `cell` with the sizes of `shape`."""
-    graphs = tuple(
-        trace(cell, shape.E if k == 0 else shape.H, shape.H) for k in range(shape.L)
-    )
-    return Network(NetworkConfig(shape.V, shape.E, graphs))
+    graphs: list[Graph] = []
+    for _ in range(shape.L):
+        width = graphs[-1].output_width if graphs else shape.E
+        graphs.append(trace(cell, width, shape.H))
+    return Network(NetworkConfig(shape.V, shape.E, tuple(graphs)))
 
 
 class Workload:
