@@ -137,6 +137,10 @@ class Source:
                 return f"x.new_zeros(1) + {args[0]} + x.new_zeros(len(x), {node.width})"
             case "linear":
                 return self._linear(node)
+            case "part":
+                return f"{args[0]}[:, {node.attrs[0]}:{node.attrs[0] + node.width}]"
+            case "join":
+                return f"torch.cat([{', '.join(args)}], 1)"
         return EXPRESSIONS[node.op].format(*args)
 
     def _argument(self, i: int, as_tensor: bool) -> str:

@@ -16,6 +16,7 @@ from rnnkit.cells import (
     LSTM,
     RNN,
     Cell,
+    concat,
     exp,
     logsigmoid,
     maximum,
@@ -24,6 +25,7 @@ from rnnkit.cells import (
     relu,
     sigmoid,
     softplus,
+    split,
     sqrt,
     stop_gradient,
     tanh,
@@ -244,6 +246,32 @@ class CappedLSTM(Cell):
         return sigmoid(o) * tanh(c), c
 
 
+class HeadedRNN(Cell):
+    """Groups of units that do not see each other's past."""
+
+    states = ("h",)
+    hidden_multiple = 3
+
+    def step(self, x, h):
+        return tanh(self.linear("h", x) + self.linear("h", h, heads=3))
+
+
+class Reordered(Cell):
+    """Units taken apart, turned round and put together, some of them twice."""
+
+    states = ("h", "s")
+    widths = {"s": 5}
+
+    def step(self, x, h, s):
+        n = h.width
+        first, rest = split(s, (2, 3))
+        turned = concat(*reversed(split(h, n)))
+        a, b = split(concat(h, tanh(turned)), (n // 2 + 1, 2 * n - n // 2 - 1))
+        w, _ = split(concat(b, a, 0.5 * mean(h)), (n, n + 1))
+        h = tanh(self.linear("h", x, w)) * 0.5 + 0.25 * turned
+        return h, self.linear("s", concat(rest, first, x), h, width=5)
+
+
 CELLS = [
     RNN(),
     RNN("relu"),
@@ -264,6 +292,8 @@ CELLS = [
     Mogrifier(),
     CIFG(),
     CappedLSTM(),
+    HeadedRNN(),
+    Reordered(),
 ]
 
 STEPS, ROWS, INPUT, HIDDEN = 4, 3, 2, 3

@@ -7,7 +7,17 @@ import math
 import numpy as np
 import pytest
 
-from rnnkit.cells import LSTM, RNN, Cell, maximum, mean, sigmoid, tanh
+from rnnkit.cells import (
+    LSTM,
+    RNN,
+    Cell,
+    concat,
+    maximum,
+    mean,
+    sigmoid,
+    split,
+    tanh,
+)
 from rnnkit.cells import max as row_max
 from rnnkit.compiler import trace
 from rnnkit.errors import CellError, RnnkitError
@@ -106,6 +116,36 @@ class IndexesAValue(OneState):
 
     def step(self, x, h):
         return h[0] * h  # here
+
+
+class SplitsUnevenly(OneState):
+    """a value of width 3 is split into 2"""
+
+    def step(self, x, h):
+        a, b = split(h, 2)  # here
+        return concat(b, a)
+
+
+class SplitsIntoOtherWidths(OneState):
+    """a value of width 3 is split into (1, 1)"""
+
+    def step(self, x, h):
+        a, b = split(h, (1, 1))  # here
+        return concat(a, b)
+
+
+class ConcatenatesAList(OneState):
+    """concat is given no value of the step"""
+
+    def step(self, x, h):
+        return concat([h, h])  # here
+
+
+class HasHeadsThatDoNotDivide(OneState):
+    """a number that divides all of these widths"""
+
+    def step(self, x, h):
+        return tanh(self.linear("h", h, heads=2))  # here
 
 
 class UnpacksAValue(OneState):

@@ -13,10 +13,12 @@ from rnnkit.cells import (
     LSTM,
     RNN,
     Cell,
+    concat,
     maximum,
     mean,
     select,
     sigmoid,
+    split,
     sqrt,
     tanh,
 )
@@ -25,6 +27,7 @@ from rnnkit.cells import max as row_max
 from rnnkit.cells import sum as row_sum
 from rnnkit.compiler import trace
 from rnnkit.compiler.graph import Kind, float_of_words, linear_parts
+from rnnkit.errors import CellError
 from rnnkit.testing.reference import Window, forward
 
 
@@ -281,6 +284,46 @@ def test_numpy_numbers_count_as_plain_ones():
 
     _, (h,), output, _ = run_once(trace(cell_of(step), 3, 3))
     np.testing.assert_allclose(output, 3 / (2 * h - 1 + 2) + (h > 0), rtol=1e-15)
+
+
+def test_heads_are_blocks_of_one_weight_with_the_initialisers_of_their_gate():
+    class Headed(Cell):
+        states = ("h",)
+        hidden_multiple = "heads"
+        initialisers = {"weight_hh.b": "orthogonal", "bias_hh.b": 2.0}
+
+        def __init__(self, heads=2):
+            self.heads = heads
+
+        def step(self, x, h):
+            a, b = self.linear("ab", h, heads=self.heads)
+            return tanh(a * b)
+
+    graph = trace(Headed(), 3, 6)
+    weight, bias = graph.parameters
+    assert (weight.name, weight.shape) == ("weight_hh", (12, 3))
+    assert weight.block_names == ("a_0", "a_1", "b_0", "b_1")
+    kinds = [spec.kind for spec in weight.initialisers]
+    assert kinds == ["uniform", "uniform", "orthogonal", "orthogonal"]
+    assert (bias.shape, bias.initialisers[1].value) == ((12,), 2.0)
+    with pytest.raises(CellError, match="hidden_size is 7; it is a multiple of 2"):
+        trace(Headed(), 3, 7)
+
+
+def test_parts_of_what_was_joined_are_the_values_themselves():
+    class Rejoined(Cell):
+        states = ("h",)
+
+        def step(self, x, h):
+            a, b = split(concat(x, h), (x.width, h.width))
+            first, second = split(split(h, (3, 2))[0], (1, 2))
+            return tanh(self.linear("h", a, b)) * 0 + concat(first, second, second)
+
+    nodes = trace(Rejoined(), 4, 5).nodes
+    assert [(n.op, n.width, n.attrs) for n in nodes if n.op == "part"] == [
+        ("part", 1, (0,)),
+        ("part", 2, (1,)),
+    ]
 
 
 def test_operators_mean_what_they_mean_in_numpy():

@@ -9,7 +9,7 @@ import pickle
 import numpy as np
 import pytest
 
-from rnnkit.cells import GRU, LSTM, RNN, Cell, mean, tanh
+from rnnkit.cells import GRU, LSTM, RNN, Cell, concat, mean, split, tanh
 from rnnkit.compiler import Graph, differentiate, trace, with_masks, with_resets
 from rnnkit.compiler.words import from_words
 from rnnkit.core import Program
@@ -33,7 +33,17 @@ class Varied(Cell):
         return h, self.linear("m", h, width=2)
 
 
-CELLS = [RNN(), LSTM(), GRU(), Varied()]
+class Reordered(Cell):
+    """Units taken apart and put together."""
+
+    states = ("h",)
+
+    def step(self, x, h):
+        a, b = split(self.linear("h", x, concat(h, x)), (2, 3))
+        return concat(tanh(b), a)
+
+
+CELLS = [RNN(), LSTM(), GRU(), Varied(), Reordered()]
 
 
 def variants(cell):
@@ -199,6 +209,13 @@ WRONG = [
     ([INPUT, STATE, [15, 2, 1, 1, 0]], {}, "says width 2, needs 3"),
     ([INPUT, STATE, [12, 3, 1, 1, 0]], {}, "belongs to a backward part"),
     ([INPUT, STATE, [53, 3, 2, 1, 1, 0]], {}, "belongs to a backward part"),
+    ([INPUT, STATE, [16, 2, 1, 1, 1, 2]], {}, "takes 2 units from 2 on of 3"),
+    ([INPUT, STATE, [16, 2, 1, 1, 1, -1]], {}, "takes 2 units from -1 on of 3"),
+    ([INPUT, STATE, [16, 2, 1, 1, 0]], {}, "has 0 attributes, needs 1"),
+    ([INPUT, STATE, BIAS, [16, 2, 1, 2, 1, 0]], {}, "is not rows x 3"),
+    ([INPUT, STATE, [17, 3, 0, 0]], {}, "joins nothing"),
+    ([INPUT, STATE, [17, 3, 2, 0, 1, 0]], {}, "says width 3, needs 5"),
+    ([INPUT, STATE, BIAS, [17, 6, 2, 1, 2, 0]], {}, "is not rows x 3"),
     ([INPUT, STATE, STATE], {}, "two nodes are equal"),
     ([INPUT, STATE], {"new": 0}, "new state state_0 has width 2, needs 3"),
     ([INPUT, STATE], {"new": 2}, "new-state node is 2"),

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+from test_cells_zoo import Reordered
 
 from rnnkit import core
 from rnnkit.cells import GRU, LSTM, RNN, Cell, sigmoid, tanh
@@ -111,7 +112,9 @@ def test_a_state_that_stays_as_it_is_lowers():
 BOUNDARIES = [-(2**31), -2, -1, 0, 1, 2, 63, 4095, 2**14 + 1, 2**22 + 1, 2**31 - 1]
 
 
-@pytest.mark.parametrize("cell", [LSTM(), MinGRU()], ids=["lstm", "mingru"])
+@pytest.mark.parametrize(
+    "cell", [LSTM(), MinGRU(), Reordered()], ids=["lstm", "mingru", "reordered"]
+)
 def test_every_altered_word_is_refused_or_still_makes_a_program(cell):
     words = words_of(differentiate(with_resets(trace(cell, 5, 8))))
     refused = 0

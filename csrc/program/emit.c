@@ -273,6 +273,47 @@ static void emit_reduction(struct rk_lowering *l, const struct rk_value *value,
                                        .panels = rk_panels(l->program->dtype, width)};
 }
 
+/* One move for each value that is joined; returns how many. */
+static int emit_moves(struct rk_lowering *l, const struct rk_value *value,
+                      struct rk_move_item *items)
+{
+    const struct rk_node *node = &value->node;
+    bool is_part = node->op == RK_OP_part;
+    size_t width = (size_t)node->width, lanes = rk_lanes(l->program->dtype), to = 0;
+    for (int a = 0; a < node->n_args; a++) {
+        int arg = node->args[a];
+        l->program->reads_input |= is_input(l, arg);
+        items[a] = (struct rk_move_item){
+            .dst = value->view,
+            .src = view_of_value(l, arg),
+            .to = to,
+            .from = is_part ? (size_t)node->attrs[0] : 0,
+            .n = is_part ? width : (size_t)l->values[arg].node.width,
+            .panels = rk_panels(l->program->dtype, width),
+            .clear_tail = a + 1 == node->n_args && width % lanes ? width : 0,
+        };
+        to += items[a].n;
+    }
+    return node->n_args;
+}
+
+static enum rk_status emit_move_stage(struct rk_lowering *l, struct rk_stage *stage,
+                                      const int *members)
+{
+    size_t n = 0;
+    for (int i = 0; i < stage->n_items; i++)
+        n += (size_t)l->values[members[i]].node.n_args;
+    struct rk_move_item *items = rk_program_alloc(l->program, n, sizeof *items);
+    if (!items)
+        return RK_NOMEM;
+    int n_moves = 0;
+    for (int i = 0; i < stage->n_items; i++)
+        n_moves += emit_moves(l, &l->values[members[i]], items + n_moves);
+    stage->u.moves = items;
+    stage->n_items = n_moves;
+    return RK_OK;
+}
+
 static void emit_gradient(struct rk_lowering *l, const struct rk_value *value,
                           struct rk_gradient_item *item)
 {
@@ -390,8 +431,14 @@ static enum rk_status emit_stage(struct rk_lowering *l, int phase, int index)
         return RK_NOMEM;
     for (int i = 0; i < stage->n_items; i++)
         stage->crosses |= reads_across(l, &l->values[members[i]]);
-    return stage->kind == RK_STAGE_VECTOR ? emit_vector_stage(l, stage, members)
-                                          : emit_heavy_stage(l, stage, members);
+    switch (stage->kind) {
+    case RK_STAGE_VECTOR:
+        return emit_vector_stage(l, stage, members);
+    case RK_STAGE_MOVE:
+        return emit_move_stage(l, stage, members);
+    default:
+        return emit_heavy_stage(l, stage, members);
+    }
 }
 
 enum rk_status rk_lower_emit(struct rk_lowering *l)

@@ -69,9 +69,9 @@ const char *rk_op_name(int op)
         "input",   "state",       "vector",     "constant",    "flag",
         "mask",    "grad_output", "grad_state", "linear",      "linear_transposed",
         "row_sum", "row_max",     "column_sum", "weight_grad", "vector_grad",
-        "expand",
+        "expand",  "part",        "join",
     };
-    if (op >= 0 && op <= RK_OP_expand)
+    if (op >= 0 && op <= RK_OP_join)
         return names[op];
     switch (op) {
 #define X(name, number, operands)                                                          \
@@ -304,6 +304,35 @@ static enum rk_status check_expand(struct cursor *c, struct rk_graph *graph, int
     return RK_OK;
 }
 
+static enum rk_status check_part(struct cursor *c, struct rk_graph *graph, int index)
+{
+    struct rk_node *node = &graph->nodes[index];
+    TRY(expect_counts(c, node, index, 1, 1));
+    TRY(check_full(c, graph, index, 0));
+    node->kind = RK_FULL;
+    int first = node->attrs[0], whole = graph->nodes[node->args[0]].width;
+    if (first < 0 || node->width > whole || first > whole - node->width)
+        return FORMAT(c, "graph: node %d (part) takes %d units from %d on of %d", index,
+                      node->width, first, whole);
+    return RK_OK;
+}
+
+static enum rk_status check_join(struct cursor *c, struct rk_graph *graph, int index)
+{
+    struct rk_node *node = &graph->nodes[index];
+    node->kind = RK_FULL;
+    int64_t width = 0;
+    if (node->n_args < 1 || node->n_attrs != 0)
+        return NODE_ERROR("counts do not match");
+    for (int a = 0; a < node->n_args; a++) {
+        TRY(check_full(c, graph, index, a));
+        width += graph->nodes[node->args[a]].width;
+    }
+    if (node->width != width)
+        return NODE_ERROR("wrong width");
+    return RK_OK;
+}
+
 static enum rk_status check_elementwise(struct cursor *c, struct rk_graph *graph, int index)
 {
     struct rk_node *node = &graph->nodes[index];
@@ -359,6 +388,10 @@ static enum rk_status check_node(struct cursor *c, struct rk_graph *graph, int i
         return check_sink(c, graph, index);
     case RK_OP_expand:
         return check_expand(c, graph, index);
+    case RK_OP_part:
+        return check_part(c, graph, index);
+    case RK_OP_join:
+        return check_join(c, graph, index);
     default:
         if (rk_op_is_elementwise(node->op))
             return check_elementwise(c, graph, index);

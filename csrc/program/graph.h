@@ -25,6 +25,8 @@ enum rk_op {
     RK_OP_weight_grad = 13,
     RK_OP_vector_grad = 14,
     RK_OP_expand = 15,
+    RK_OP_part = 16,
+    RK_OP_join = 17,
 };
 
 enum { RK_FLAG_RESET = 0, RK_FLAG_ACTIVE = 1 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Heavy stages on the rows at hand: matrix products, reductions; gradients of vectors.
+ * Heavy stages on the rows at hand: matrix products, reductions, units that move;
+ * gradients of vectors.
  */
 #include <string.h>
 
@@ -69,6 +70,53 @@ void rk_run_row_reduction(const struct run *run, const struct rk_reduction_item 
     reduce(dst.base + row0 * RK_PANEL, src.base + row0 * RK_PANEL, src.panel_stride,
            item->width, row1 - row0);
 }
+
+/* ------------------------------------------------------------------------- moves */
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Units of dst from `to` on, as many as lie in one panel of both; returns how many. */
+static size_t move_some(const struct run *run, struct rk_rows dst, struct rk_rows src,
+                        size_t to, size_t from, size_t most, size_t rows)
+{
+    size_t lanes = run->kernels->lanes, size = rk_real_size(run->program->dtype);
+    size_t n = least(most, least(lanes - to % lanes, lanes - from % lanes));
+    char *out = dst.base + to / lanes * dst.panel_stride + to % lanes * size;
+    const char *in = src.base + from / lanes * src.panel_stride + from % lanes * size;
+    if (n == lanes)
+        memcpy(out, in, rows * RK_PANEL);
+    else
+        for (size_t r = 0; r < rows; r++)
+            memcpy(out + r * RK_PANEL, in + r * RK_PANEL, n * size);
+    return n;
+}
+
+void rk_run_move(const struct run *run, const struct rk_move_item *item,
+                 const struct extent *extent)
+{
+    struct rk_rows dst = rk_rows_at(run, item->dst, extent->step, extent->turn);
+    struct rk_rows src = rk_rows_at(run, item->src, extent->step, extent->turn);
+    size_t lanes = run->kernels->lanes, rows = extent->row1 - extent->row0;
+    size_t to = extent->panel0 * lanes,
+           end = least(extent->panel1 * lanes, item->to + item->n);
+    if (rows == 0)
+        return;
+    dst.base += extent->row0 * RK_PANEL;
+    src.base += extent->row0 * RK_PANEL;
+    if (to < item->to)
+        to = item->to;
+    while (to < end)
+        to += move_some(run, dst, src, to, item->from + (to - item->to), end - to, rows);
+    if (item->clear_tail && extent->panel0 < extent->panel1 &&
+        extent->panel1 == item->panels)
+        run->kernels->clear_tail(dst.base + (item->panels - 1) * dst.panel_stride,
+                                 item->clear_tail, rows);
+}
+
+/* ----------------------------------------------------------- gradients of vectors */
 
 void rk_run_vector_gradient(const struct run *run, const struct rk_gradient_item *item)
 {

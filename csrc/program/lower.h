@@ -47,8 +47,10 @@ int rk_value_add(struct rk_lowering *l, struct rk_node node, const int32_t *args
 int rk_value_add_copy(struct rk_lowering *l, int value, int width, int loop);
 
 bool rk_node_is_leaf(const struct rk_node *node);
-bool rk_node_is_wide(const struct rk_node *node);     /* has rows                      */
-bool rk_value_is_heavy(const struct rk_value *value); /* product, reduction or sink    */
+bool rk_node_is_wide(const struct rk_node *node); /* has rows                      */
+/* Product, reduction, sink, or units moved: it reads other units or rows than it writes. */
+bool rk_node_is_heavy(const struct rk_node *node);
+bool rk_value_is_heavy(const struct rk_value *value);
 bool rk_value_is_loop(const struct rk_value *value);
 static inline bool rk_value_is_vector(const struct rk_value *value)
 {

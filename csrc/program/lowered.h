@@ -97,6 +97,14 @@ struct rk_reduction_item {
     size_t width, panels;
 };
 
+/* Units [from, from + n) of a value become units [to, to + n) of another. */
+struct rk_move_item {
+    int dst, src;
+    size_t to, from, n;
+    size_t panels;     /* of dst                                                          */
+    size_t clear_tail; /* the last move into dst: its width, where that ends in a panel   */
+};
+
 /* A gradient: delta's outer product with the operand summed over all rows, or a vector. */
 struct rk_gradient_item {
     int delta, operand;
@@ -109,6 +117,7 @@ enum rk_stage_kind {
     RK_STAGE_VECTOR,
     RK_STAGE_PRODUCT,
     RK_STAGE_ROW_REDUCTION,
+    RK_STAGE_MOVE,
     RK_STAGE_COLUMN_SUM,
     RK_STAGE_OUTER,
     RK_STAGE_VECTOR_GRADIENT,
@@ -124,6 +133,7 @@ struct rk_stage {
         const struct rk_instruction *instructions;
         const struct rk_product_item *products;
         const struct rk_reduction_item *reductions;
+        const struct rk_move_item *moves;
         const struct rk_gradient_item *gradients;
     } u;
 };

@@ -98,7 +98,7 @@ static void plan_recompute(const struct rk_lowering *l, struct recompute *plan)
     bool *must_store = plan->again;
     for (int i = graph->n_forward; i < graph->n_nodes; i++) {
         const struct rk_node *node = &graph->nodes[i];
-        bool heavy = node->op >= RK_OP_linear && node->op <= RK_OP_vector_grad;
+        bool heavy = rk_node_is_heavy(node);
         for (int a = 0; a < node->n_args; a++) {
             if (node->args[a] >= graph->n_forward)
                 continue;

@@ -139,6 +139,13 @@ static void put_item(struct page *page, const struct rk_program *program,
         put(page, " = %s ", rk_op_name(item->op));
         put_operand(page, program, item->src);
         put(page, "\n");
+    } else if (stage->kind == RK_STAGE_MOVE) {
+        const struct rk_move_item *item = &stage->u.moves[i];
+        put(page, "    ");
+        put_operand(page, program, item->dst);
+        put(page, "[%zu:%zu] = ", item->to, item->to + item->n);
+        put_operand(page, program, item->src);
+        put(page, "[%zu:%zu]\n", item->from, item->from + item->n);
     } else {
         const struct rk_gradient_item *item = &stage->u.gradients[i];
         put(page, "    dp%d.%d += ", item->parameter, item->block);
@@ -154,9 +161,9 @@ static void put_item(struct page *page, const struct rk_program *program,
 static void put_stage(struct page *page, const struct rk_program *program,
                       const struct rk_stage *stage)
 {
-    static const char *const names[] = {"vector program",  "product",
-                                        "row reduction",   "column reduction",
-                                        "weight gradient", "vector gradient"};
+    static const char *const names[] = {
+        "vector program",   "product",         "row reduction",  "units moved",
+        "column reduction", "weight gradient", "vector gradient"};
     put(page, "  %s", names[stage->kind]);
     if (stage->kind == RK_STAGE_VECTOR) {
         static const char *const domains[] = {"", ", one a unit", ", one a row", ""};

@@ -5,7 +5,7 @@
  * A graph is a list of 32-bit words (rnnkit.compiler.graph writes it, docs in graph.c),
  * untrusted: everything is checked before anything is allocated. Lowering sorts its nodes
  * into phases (before, in and after the time loop, forward and backward; once a window),
- * these into stages (product, vector program, row reduction, column reduction), and gives
+ * these into stages (products, vector programs, reductions, moves of units), and gives
  * every value that outlives its stage a place in the window's memory.
  */
 #ifndef RK_PROGRAM_H

@@ -30,6 +30,11 @@ static void run_stage_at_step(const struct run *run, const struct rk_stage *stag
                               size_t step, size_t turn)
 {
     size_t panel0, panel1;
+    struct extent extent = {.step = step,
+                            .turn = turn,
+                            .batch = run->n_rows,
+                            .row0 = run->row0,
+                            .row1 = run->row1};
     switch (stage->kind) {
     case RK_STAGE_VECTOR:
         own_panels(run, stage->panels, &panel0, &panel1);
@@ -38,13 +43,14 @@ static void run_stage_at_step(const struct run *run, const struct rk_stage *stag
         break;
     case RK_STAGE_PRODUCT:
         for (int i = 0; i < stage->n_items; i++) {
-            struct extent extent = {.step = step,
-                                    .turn = turn,
-                                    .batch = run->n_rows,
-                                    .row0 = run->row0,
-                                    .row1 = run->row1};
             own_panels(run, stage->u.products[i].panels, &extent.panel0, &extent.panel1);
             rk_run_product(run, &stage->u.products[i], &extent);
+        }
+        break;
+    case RK_STAGE_MOVE:
+        for (int i = 0; i < stage->n_items; i++) {
+            own_panels(run, stage->u.moves[i].panels, &extent.panel0, &extent.panel1);
+            rk_run_move(run, &stage->u.moves[i], &extent);
         }
         break;
     default: /* a row reduction's single panel has one owner */

@@ -56,11 +56,13 @@ void rk_run_vector(const struct run *run, const struct rk_stage *stage, size_t s
                    size_t turn, size_t row0, size_t row1, size_t panel0, size_t panel1,
                    size_t places);
 
-/* heavy.c: products and reductions of rows at hand; gradients of vectors. */
+/* heavy.c: products, reductions and moves of rows at hand; gradients of vectors. */
 void rk_run_product(const struct run *run, const struct rk_product_item *item,
                     const struct extent *extent);
 void rk_run_row_reduction(const struct run *run, const struct rk_reduction_item *item,
                           size_t step, size_t turn, size_t row0, size_t row1);
+void rk_run_move(const struct run *run, const struct rk_move_item *item,
+                 const struct extent *extent);
 void rk_run_vector_gradient(const struct run *run, const struct rk_gradient_item *item);
 
 /* repeats.c: this thread's share of what runs on distinct rows of the input. */

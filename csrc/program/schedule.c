@@ -53,6 +53,9 @@ static enum rk_stage_kind heavy_stage(const struct rk_value *value)
     case RK_OP_row_sum:
     case RK_OP_row_max:
         return RK_STAGE_ROW_REDUCTION;
+    case RK_OP_part:
+    case RK_OP_join:
+        return RK_STAGE_MOVE;
     case RK_OP_column_sum:
         return RK_STAGE_COLUMN_SUM;
     case RK_OP_weight_grad:

@@ -36,10 +36,15 @@ int rk_value_add(struct rk_lowering *l, struct rk_node node, const int32_t *args
     return l->n++;
 }
 
+bool rk_node_is_heavy(const struct rk_node *node)
+{
+    return (node->op >= RK_OP_linear && node->op <= RK_OP_vector_grad) ||
+           node->op == RK_OP_part || node->op == RK_OP_join;
+}
+
 bool rk_value_is_heavy(const struct rk_value *value)
 {
-    int op = value->node.op;
-    return op >= RK_OP_linear && op <= RK_OP_vector_grad;
+    return rk_node_is_heavy(&value->node);
 }
 
 bool rk_value_is_loop(const struct rk_value *value)

@@ -11,6 +11,7 @@ from rnnkit.cells.lstmp import LSTMP
 from rnnkit.cells.rnn import RNN
 from rnnkit.compiler.symbols import (
     abs,
+    concat,
     exp,
     log,
     logsigmoid,
@@ -22,6 +23,7 @@ from rnnkit.compiler.symbols import (
     select,
     sigmoid,
     softplus,
+    split,
     sqrt,
     stop_gradient,
     sum,
@@ -38,6 +40,7 @@ __all__ = [
     "LayerNormLSTM",
     "ResetBeforeGRU",
     "abs",
+    "concat",
     "exp",
     "log",
     "logsigmoid",
@@ -49,6 +52,7 @@ __all__ = [
     "select",
     "sigmoid",
     "softplus",
+    "split",
     "sqrt",
     "stop_gradient",
     "sum",

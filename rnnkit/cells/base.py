@@ -52,6 +52,9 @@ class Cell:
         vectors 0.
     limits : dict
         ``(lowest, highest)`` by parameter, kept by every update.
+    hidden_multiple : int or str
+        What ``hidden_size`` must be a multiple of: the number of heads, say, or the
+        name of the attribute that holds it.
     weight_decay : dict
         True or False by parameter; by default weights decay, biases and vectors do not.
     """
@@ -63,6 +66,7 @@ class Cell:
     initialisers: Mapping[str, Any] = {}
     limits: Mapping[str, Any] = {}
     weight_decay: Mapping[str, bool] = {}
+    hidden_multiple: int | str = 1
 
     hidden_size: int
     input_size: int
@@ -78,6 +82,7 @@ class Cell:
         width: int | None = None,
         bias: bool = True,
         blocks: int | None = None,
+        heads: int = 1,
     ) -> Any:
         """W x + U h + ... + biases, a block of rows for each gate; within ``step``.
 
@@ -93,6 +98,9 @@ class Cell:
             One bias for each operand, as in PyTorch; False: none.
         blocks : int, optional
             Take `label` as a plain name of so many blocks.
+        heads : int, default=1
+            Block-diagonal weights: of `heads` equal parts of the units each sees its
+            own part of every operand alone.
 
         Returns
         -------

@@ -59,6 +59,28 @@ class Builder:
             return index
         return self.append(Node("expand", Kind.FULL, width, (index,)))
 
+    def part(self, index: int, first: int, width: int) -> int:
+        """Units `first` to `first + width` of a value of rows x units."""
+        node = self.nodes[index]
+        if width == node.width:
+            return index
+        if node.op == "part":
+            return self.part(node.args[0], node.attrs[0] + first, width)
+        if node.op == "join":
+            for arg in node.args:
+                if first >= 0 and first + width <= self.nodes[arg].width:
+                    return self.part(arg, first, width)
+                first -= self.nodes[arg].width
+            first += node.width
+        return self.append(Node("part", Kind.FULL, width, (index,), (first,)))
+
+    def join(self, args: Sequence[int]) -> int:
+        """The units of values of rows x units, one behind the other."""
+        if len(args) == 1:
+            return args[0]
+        width = sum(self.nodes[a].width for a in args)
+        return self.append(Node("join", Kind.FULL, width, tuple(args)))
+
     def _fold(self, op: str, nodes: Sequence[Node]) -> int:
         values = [np.float64(float_of_words(*node.attrs)) for node in nodes]
         function = OPS[op].value

@@ -191,6 +191,20 @@ class _NodeCheck:
             return Kind.FULL, self.nodes[0].width
         return Kind.FULL, max(self.width, 1)
 
+    def part(self) -> tuple[Kind, int]:
+        whole, first = self.nodes[0].width, self.attrs[0]
+        self.need_full(0, whole)
+        if self.width < 1 or not 0 <= first <= whole - self.width:
+            self.fail(f"takes {self.width} units from {first} on of {whole}")
+        return Kind.FULL, self.width
+
+    def join(self) -> tuple[Kind, int]:
+        if not self.args:
+            self.fail("joins nothing")
+        for position, node in enumerate(self.nodes):
+            self.need_full(position, node.width)
+        return Kind.FULL, sum(node.width for node in self.nodes)
+
     def weight_grad(self) -> tuple[Kind, int]:
         rows, columns = self.block(self.attrs, is_weight=True)
         self.need_full(0, rows)

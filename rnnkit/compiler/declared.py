@@ -30,6 +30,7 @@ class Declared:
         self.cell = cell
         self.cell_name = type(cell).__name__
         self.hidden_size: int = cell.hidden_size
+        self._check_multiple()
         self.states = self._states()
         self.widths = self._widths()
         self.initial = self._initial()
@@ -40,11 +41,21 @@ class Declared:
         self._initialisers = self._mapping("initialisers")
         self._limits = self._mapping("limits")
         self._decay = self._mapping("weight_decay")
+        self._labels: set[str] = set()  # of blocks, as the declarations name them
 
     def parameter(
-        self, name: str, block_names: tuple[str, ...], width: int, columns: int | None
+        self,
+        name: str,
+        block_names: tuple[str, ...],
+        width: int,
+        columns: int | None,
+        heads: int = 1,
     ) -> Parameter:
-        """A parameter with what is declared for it; without `columns` a vector."""
+        """A parameter with what is declared for it; without `columns` a vector.
+
+        A block of several heads is so many blocks of the parameter.
+        """
+        self._labels |= {f"{name}.{block}" for block in block_names}
         is_weight = columns is not None
         default = "uniform" if is_weight else "zeros"
         spec = self._initialisers.get(name, default)
@@ -53,7 +64,10 @@ class Declared:
                 name, self._initialisers.get(f"{name}.{block}", spec), is_weight
             )
             for block in block_names
+            for _ in range(heads)
         )
+        if heads > 1:
+            block_names = tuple(f"{b}_{k}" for b in block_names for k in range(heads))
         decay = self._decay.get(name, is_weight)
         if not isinstance(decay, bool):
             raise self._error(
@@ -63,8 +77,8 @@ class Declared:
             name=name,
             is_weight=is_weight,
             block_names=block_names,
-            width=width,
-            columns=1 if columns is None else columns,
+            width=width // heads,
+            columns=1 if columns is None else columns // heads,
             initialisers=initialisers,
             limits=self._bounds(name),
             decay=decay,
@@ -73,9 +87,8 @@ class Declared:
     def check_names(self, parameters: Sequence[Parameter]) -> None:
         """Whether everything declared is declared for a parameter that there is."""
         names = [p.name for p in parameters]
-        blocks = [f"{p.name}.{block}" for p in parameters for block in p.block_names]
         for what, declared, known in (
-            ("initialisers", self._initialisers, names + blocks),
+            ("initialisers", self._initialisers, self._labels.union(names)),
             ("limits", self._limits, names),
             ("weight_decay", self._decay, names),
         ):
@@ -128,6 +141,19 @@ class Declared:
 
     def _error(self, what: str, remedy: str) -> Exception:
         return cell_error(what, remedy, where=self.cell_name)
+
+    def _check_multiple(self) -> None:
+        multiple = self._resolve(getattr(self.cell, "hidden_multiple", 1))
+        if not is_size(multiple):
+            raise self._error(
+                f"hidden_multiple is {multiple!r}",
+                "it is a positive whole number, or the name of an attribute of the "
+                "cell that holds it",
+            )
+        if self.hidden_size % multiple:
+            raise self._error(
+                f"hidden_size is {self.hidden_size}", f"it is a multiple of {multiple}"
+            )
 
     def _states(self) -> tuple[str, ...]:
         states = getattr(self.cell, "states", None)

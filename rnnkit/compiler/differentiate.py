@@ -51,7 +51,8 @@ class _Reverse:
     """Gradients under way: what each forward node has been given so far.
 
     A gradient is kept apart while it still has to be summed over rows or units, and so
-    are the terms of transposed products: one sum and one product serve all of them.
+    are the terms of transposed products and the gradients of some units only: one sum,
+    one product and one joined value serve all of them.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -61,6 +62,7 @@ class _Reverse:
         self.wide: dict[int, dict[int, list[int]]] = defaultdict(
             lambda: defaultdict(list)
         )
+        self.pieces: dict[int, list[tuple[int, int]]] = defaultdict(list)
         self.products: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
         self.leaf_gradients: dict[tuple[str, int], int] = {}
 
@@ -84,6 +86,11 @@ class _Reverse:
             self.b.append(Node("vector_grad", Kind.SINK, 0, (gradient,), node.attrs))
         elif node.op == "linear":
             self._visit_linear(node, self.b.spread(gradient, Kind.FULL, node.width))
+        elif node.op == "part":
+            piece = self.b.spread(gradient, Kind.FULL, node.width)
+            self.pieces[node.args[0]].append((node.attrs[0], piece))
+        elif node.op == "join":
+            self._visit_join(node, self.b.spread(gradient, Kind.FULL, node.width))
         elif (rule := OPS[node.op].rule) is not None:
             for arg, part in zip(
                 node.args, rule(self.b, gradient, i, *node.args), strict=True
@@ -100,6 +107,13 @@ class _Reverse:
             self.b.append(Node("weight_grad", Kind.SINK, 0, (delta, operand), weight))
             self.products[operand].append((delta, *weight))
 
+    def _visit_join(self, node: Node, gradient: int) -> None:
+        first = 0
+        for arg in node.args:
+            width = self.b.nodes[arg].width
+            self.contribute(arg, self.b.part(gradient, first, width), Kind.FULL, width)
+            first += width
+
     def _total(self, i: int) -> int | None:
         node = self.b.nodes[i]
         parts = []
@@ -112,11 +126,33 @@ class _Reverse:
                     Node("linear_transposed", Kind.FULL, node.width, deltas, attrs)
                 )
             )
+        parts += self._joined(self.pieces.pop(i, []), node.width)
         parts += self.direct.pop(i, [])
         for gradients in self.wide.pop(i, {}).values():
             reduce = "row_sum" if node.kind == Kind.ROW else "column_sum"
             parts.append(self.b(reduce, self._sum(gradients)))
         return self._sum(parts) if parts else None
+
+    def _joined(self, pieces: list[tuple[int, int]], width: int) -> list[int]:
+        """Gradients of some units each as gradients of all, as few as can be."""
+        pieces = sorted(pieces)
+        joined = []
+        while pieces:
+            row, end, overlapping = [], 0, []
+            for first, piece in pieces:
+                if first < end:
+                    overlapping.append((first, piece))
+                    continue
+                row += self._zeros(first - end)
+                row.append(piece)
+                end = first + self.b.nodes[piece].width
+            joined.append(self.b.join(row + self._zeros(width - end)))
+            pieces = overlapping
+        return joined
+
+    def _zeros(self, width: int) -> list[int]:
+        zero = self.b.number(0.0)
+        return [self.b.spread(zero, Kind.FULL, width)] if width else []
 
     def _sum(self, parts: list[int]) -> int:
         total = parts[0]

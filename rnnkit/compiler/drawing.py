@@ -117,6 +117,8 @@ def _operation(graph: Graph, node: Node) -> str:
         parts = [f"{_block(graph, weight)} *" for weight in weights]
         parts += [_block(graph, bias) for bias in biases]
         return f"{' + '.join(parts)} ({node.width})"
+    if node.op == "part":
+        return f"part {node.attrs[0]}:{node.attrs[0] + node.width}"
     numbers = [
         f"{float_of_words(*graph.nodes[a].attrs):g}"
         if graph.nodes[a].op == "constant"

@@ -102,6 +102,9 @@ def _expression(graph: Graph, node: Node) -> str:
                 for weight, arg in zip(weights, args, strict=True)
             ]
             return " + ".join(parts)
+        case "part":
+            first = node.attrs[0]
+            return f"{args[0]}[{first}:{first + node.width}]"
         case "weight_grad":
             return f"gradient of {_block(graph, node.attrs)} += {args[0]} (x) {args[1]}"
         case "vector_grad":

@@ -235,6 +235,8 @@ _SUM_ROWS = "sum over all rows and steps, one a unit"
 _MAX = "largest of a row's units; NaN if any is; ties share the gradient equally"
 _OUTER = "sink: delta times operand over all rows and steps: weight, block"
 _VECTOR = "sink: gradient of a vector: vector, block"
+_PART = "units of a value, from its attribute on, as many as the width says"
+_JOIN = "the units of several values, one behind the other"
 
 _PRODUCTS_AND_SUMS = (
     Op("linear", 8, None, _LINEAR, n_attrs=None),
@@ -245,6 +247,8 @@ _PRODUCTS_AND_SUMS = (
     Op("weight_grad", 13, 2, _OUTER, n_attrs=2, backward=True),
     Op("vector_grad", 14, 1, _VECTOR, n_attrs=2, backward=True),
     Op("expand", 15, 1, "spreads over rows and units", lambda a: a, _pass_on),
+    Op("part", 16, 1, _PART, n_attrs=1),
+    Op("join", 17, None, _JOIN),
 )
 
 _TIE = "NaN if either is; at a tie each takes half of the gradient"

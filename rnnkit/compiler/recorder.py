@@ -100,6 +100,43 @@ class Recorder:
             )
         return self.b.number(number)
 
+    # ------------------------------------------------------------------------ units
+
+    def split(self, value: Symbol, parts: int | Sequence[int]) -> tuple[Symbol, ...]:
+        """See `symbols.split`."""
+        whole = self._full(value)
+        width = self.b.nodes[whole].width
+        if is_size(parts):
+            widths = [width // parts] * parts if width % parts == 0 else []
+        else:
+            widths = list(parts) if isinstance(parts, list | tuple) else []
+        if not widths or not all(map(is_size, widths)) or sum(widths) != width:
+            raise cell_error(
+                f"a value of width {width} is split into {parts!r}",
+                "write a number of equal parts that divides the width, or a list of "
+                "widths whose sum it is",
+            )
+        firsts = [sum(widths[:k]) for k in range(len(widths))]
+        return tuple(
+            Symbol(self, self.b.part(whole, first, part))
+            for first, part in zip(firsts, widths, strict=True)
+        )
+
+    def concat(self, values: Sequence[Any]) -> Symbol:
+        """See `symbols.concat`."""
+        indices = [
+            self.index_of(value, f"concat is given {type(value).__name__}")
+            for value in values
+        ]
+        return Symbol(self, self.b.join([self._full_index(i) for i in indices]))
+
+    def _full(self, value: Symbol) -> int:
+        return self._full_index(self.index_of(value, ""))
+
+    def _full_index(self, index: int) -> int:
+        """A value as one of rows x units, of its own width."""
+        return self.b.spread(index, Kind.FULL, self.b.nodes[index].width)
+
     # ------------------------------------------------------------------ parameters
 
     def linear(
@@ -109,6 +146,7 @@ class Recorder:
         width: int | None = None,
         bias: bool = True,
         blocks: int | None = None,
+        heads: int = 1,
     ) -> Any:
         """See `Cell.linear`."""
         name, block_names = self.declared.block_names(label, blocks)
@@ -124,9 +162,10 @@ class Recorder:
             self._suffix(name, operand._index, position)
             for position, operand in enumerate(operands)
         ]
+        self._check_heads(heads, width, args)
         weights = [
             self._parameter(
-                f"weight_{suffix}", block_names, width, self.b.nodes[arg].width
+                f"weight_{suffix}", block_names, width, self.b.nodes[arg].width, heads
             )
             for suffix, arg in zip(suffixes, args, strict=True)
         ]
@@ -135,11 +174,21 @@ class Recorder:
             for suffix in suffixes
             if bias
         ]
+        make = self._linear_block if heads == 1 else self._linear_heads
         values = tuple(
-            self._linear_block(block, args, biases, weights, width)
+            Symbol(self, make(block, args, biases, weights, width, heads))
             for block in range(len(block_names))
         )
         return values if len(values) > 1 else values[0]
+
+    def _check_heads(self, heads: Any, width: int, args: list[int]) -> None:
+        widths = [width, *(self.b.nodes[arg].width for arg in args)]
+        if not is_size(heads) or any(w % heads for w in widths):
+            raise cell_error(
+                f"heads is {heads!r} for {width} units of operands with "
+                f"{' and '.join(map(str, widths[1:]))}",
+                "it is a number that divides all of these widths",
+            )
 
     def _linear_block(
         self,
@@ -148,12 +197,38 @@ class Recorder:
         biases: list[int],
         weights: list[int],
         width: int,
-    ) -> Symbol:
+        heads: int = 1,
+    ) -> int:
+        """One block of a product: one row of its blocks of weights and biases."""
         attrs = [len(biases)]
         for parameter in biases + weights:
             attrs += [parameter, block]
         node = Node("linear", Kind.FULL, width, tuple(args), tuple(attrs))
-        return Symbol(self, self.b.append(node))
+        return self.b.append(node)
+
+    def _linear_heads(
+        self,
+        block: int,
+        args: list[int],
+        biases: list[int],
+        weights: list[int],
+        width: int,
+        heads: int,
+    ) -> int:
+        """One block whose weights are block-diagonal: a small product for each head."""
+        products = []
+        for head in range(heads):
+            parts = []
+            for arg in args:
+                n = self.b.nodes[arg].width // heads
+                parts.append(self.b.part(arg, head * n, n))
+            at = block * heads + head
+            products.append(self._linear_block(at, parts, [], weights, width // heads))
+        total = self.b.join(products)
+        for bias in biases:
+            vector = self.b.leaf("vector", Kind.UNIT, width, bias, block)
+            total = self.b("add", total, vector)
+        return total
 
     def vector(
         self,
@@ -185,8 +260,7 @@ class Recorder:
                 f"an operand of linear({name!r}) is {type(operand).__name__}",
                 "operands are values of the step, as in self.linear(label, x, h)",
             )
-        index = self.index_of(operand, "")
-        return self.b.spread(index, Kind.FULL, self.b.nodes[index].width)
+        return self._full(operand)
 
     def _suffix(self, name: str, operand: int, position: int) -> str:
         """ih, hh, ... of the main label; label and operand of others."""
@@ -204,10 +278,15 @@ class Recorder:
         return int(width)
 
     def _parameter(
-        self, name: str, block_names: tuple[str, ...], width: int, columns: int | None
+        self,
+        name: str,
+        block_names: tuple[str, ...],
+        width: int,
+        columns: int | None,
+        heads: int = 1,
     ) -> int:
         """Index of the parameter of this name, made at its first use."""
-        new = self.declared.parameter(name, block_names, width, columns)
+        new = self.declared.parameter(name, block_names, width, columns, heads)
         for i, known in enumerate(self.parameters):
             if known.name == name:
                 if known != new:

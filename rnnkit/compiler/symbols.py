@@ -11,7 +11,7 @@ from __future__ import annotations
 import builtins
 import numbers
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
@@ -129,8 +129,8 @@ class Symbol:
     def __iter__(self) -> Never:
         raise cell_error(
             f"a value of width {self.width} is iterated over or unpacked",
-            "name the parts in the label, as in i, f = self.linear('if', x, h); "
-            "for reductions import sum, mean and max from rnnkit.cells",
+            "name the parts in the label, as in i, f = self.linear('if', x, h), or "
+            "write a, b = split(value, 2); for reductions import sum, mean and max from rnnkit.cells",
         )
 
     def __len__(self) -> Never:
@@ -139,7 +139,8 @@ class Symbol:
     def __getitem__(self, key: Any) -> Never:
         raise cell_error(
             f"a value is indexed with {key!r}",
-            "give each part a block of its own, as in i, f = self.linear('if', x, h)",
+            "give each part a block of its own, as in i, f = self.linear('if', x, h), "
+            "or write a, b = split(value, 2) or split(value, (10, 6))",
         )
 
     def __float__(self) -> Never:
@@ -312,6 +313,25 @@ def select(condition: Any, a: Any, b: Any) -> Any:
 def stop_gradient(x: Any) -> Any:
     """`x`, through which no gradient flows back."""
     return _apply("stop_gradient", x)
+
+
+def split(x: Any, parts: int | Sequence[int]) -> tuple[Any, ...]:
+    """The units of a value, cut into `parts` of equal width, or of these widths."""
+    if not isinstance(x, Symbol):
+        raise cell_error(
+            f"split is given {type(x).__name__}", "it cuts a value of the step"
+        )
+    return x._recorder.split(x, parts)
+
+
+def concat(*values: Any) -> Any:
+    """The units of several values, one behind the other, as one value."""
+    for value in values:
+        if isinstance(value, Symbol):
+            return value._recorder.concat(values)
+    raise cell_error(
+        "concat is given no value of the step", "write concat(a, b), without a list"
+    )
 
 
 def mean(x: Any) -> Any:

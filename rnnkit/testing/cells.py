@@ -57,7 +57,8 @@ class CellTests:
     cell : Cell
         An instance.
     input_size, hidden_size : int, default=3 and 7
-        Sizes in most checks. Odd ones find what even ones hide.
+        Sizes in most checks, hidden_size times the cell's `hidden_multiple`. Odd ones
+        find what even ones hide.
     """
 
     cell: Any = None
@@ -68,8 +69,14 @@ class CellTests:
 
     def graph(self, **sizes: int) -> Graph:
         """The graph of the cell, of the sizes above unless told otherwise."""
-        plain = {"input_size": self.input_size, "hidden_size": self.hidden_size}
-        return trace(self.cell, **plain | sizes)
+        sizes = {"input_size": self.input_size, "hidden_size": self.hidden_size} | sizes
+        sizes["hidden_size"] *= self._multiple
+        return trace(self.cell, **sizes)
+
+    @property
+    def _multiple(self) -> int:
+        multiple = getattr(self.cell, "hidden_multiple", 1)
+        return getattr(self.cell, multiple) if isinstance(multiple, str) else multiple
 
     def stored(self, graph: Graph) -> Graph:
         """The graph as a model file gives it back."""

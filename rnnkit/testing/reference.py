@@ -208,6 +208,10 @@ def _value(
             return gradients[1 + node.attrs[0]]
         case "linear" | "linear_transposed":
             return _product(window, node, args)
+        case "part":
+            return args[0][:, node.attrs[0] : node.attrs[0] + node.width]
+        case "join":
+            return np.concatenate(args, axis=1)
     function = OPS[node.op].value
     assert function is not None  # sinks and column sums are the caller's
     value: Array = function(*args)

@@ -30,19 +30,26 @@ class SLSTM(Cell):
         f = sigmoid(a) or exp(a).
     forget_bias : float, default=1.0
         First value of the forget gate's bias.
+    heads : int, default=1
+        The units are so many groups, and h mixes within each of them alone: recurrent
+        weights are block-diagonal. hidden_size is a multiple of it.
     """
 
     states = ("h", "c", "n", "m")
     initial = {"m": -math.inf}
     gates = "zifo"
+    hidden_multiple = "heads"
     initialisers = {"bias_ih.f": "forget_bias"}
 
-    def __init__(self, forget_gate="sigmoid", forget_bias=1.0):
+    def __init__(self, forget_gate="sigmoid", forget_bias=1.0, heads=1):
         self.forget_gate = forget_gate
         self.forget_bias = forget_bias
+        self.heads = heads
 
     def step(self, x, h, c, n, m):
-        z, log_i, f, o = self.linear("zifo", x, h)
+        xs = self.linear("zifo", x)
+        hs = self.linear("zifo", h, heads=self.heads)
+        z, log_i, f, o = (a + b for a, b in zip(xs, hs, strict=True))
         log_f = self.log_forget(f) + m
         m = stop_gradient(maximum(log_f, log_i))
         f, i = exp(log_f - m), exp(log_i - m)

@@ -66,8 +66,9 @@ class TestSLSTM(CellTests):
     def test_gates_that_would_overflow_do_not(self):
         graph = trace(self.cell, 1, 1)
         z, i, f, o = 0.3, 800.0, -900.0, 0.1  # exp(800) is beyond float64
-        arrays = [np.zeros((4, 1)), np.zeros((4, 1)), np.array([z, i, f, o])]
-        window = reference.Window(graph, [*arrays, np.zeros(4)], np.zeros((5, 1, 1)))
+        values = {p.name: np.zeros(p.shape) for p in graph.parameters}
+        values["bias_ih"] += z, i, f, o
+        window = reference.Window(graph, list(values.values()), np.zeros((5, 1, 1)))
         outputs = reference.forward(window).outputs
         expected = np.full((5, 1, 1), sigmoid(o) * np.tanh(z))
         assert relative_error([outputs], [expected]) <= 1e-15
@@ -79,6 +80,26 @@ class TestSLSTMWithExponentialForgetGate(TestSLSTM):
     @staticmethod
     def forget(a):
         return np.exp(a)
+
+
+class TestSLSTMWithHeads(CellTests):
+    cell = SLSTM(heads=3)
+    hidden_size = 2  # of each head
+    shapes = {
+        "weight_ih": (4 * 6, E),
+        "weight_hh": (4 * 6, 2),
+        "bias_ih": (4 * 6,),
+        "bias_hh": (4 * 6,),
+    }
+    refused = [({"heads": 0}, "hidden_multiple is 0"), ({"heads": 4}, "multiple of 4")]
+
+    def step(self, p, x, *states):
+        blocks = p["weight_hh"].reshape(4, 3, 2, 2)  # gate, head, to, from
+        full = np.zeros((4, 3, 2, 3, 2))
+        for head in range(3):
+            full[:, head, :, head] = blocks[:, head]
+        p = p | {"weight_hh": full.reshape(4 * 6, 6)}
+        return TestSLSTM.step(TestSLSTM(), p, x, *states)
 
 
 def test_the_forget_bias_starts_where_the_parameter_says():
