@@ -106,10 +106,12 @@ class Recorder:
         """See `symbols.split`."""
         whole = self._full(value)
         width = self.b.nodes[whole].width
-        if is_size(parts):
-            widths = [width // parts] * parts if width % parts == 0 else []
+        if isinstance(parts, list | tuple):
+            widths = list(parts)
+        elif isinstance(parts, numbers.Integral) and is_size(parts):
+            widths = [width // int(parts)] * int(parts)
         else:
-            widths = list(parts) if isinstance(parts, list | tuple) else []
+            widths = []
         if not widths or not all(map(is_size, widths)) or sum(widths) != width:
             raise cell_error(
                 f"a value of width {width} is split into {parts!r}",
@@ -185,7 +187,7 @@ class Recorder:
         widths = [width, *(self.b.nodes[arg].width for arg in args)]
         if not is_size(heads) or any(w % heads for w in widths):
             raise cell_error(
-                f"heads is {heads!r} for {width} units of operands with "
+                f"heads is {heads!r} for blocks of {width} units and operands of "
                 f"{' and '.join(map(str, widths[1:]))}",
                 "it is a number that divides all of these widths",
             )

@@ -130,7 +130,8 @@ class Symbol:
         raise cell_error(
             f"a value of width {self.width} is iterated over or unpacked",
             "name the parts in the label, as in i, f = self.linear('if', x, h), or "
-            "write a, b = split(value, 2); for reductions import sum, mean and max from rnnkit.cells",
+            "write a, b = split(value, 2); for reductions import sum, mean and max "
+            "from rnnkit.cells",
         )
 
     def __len__(self) -> Never:
