@@ -12,7 +12,7 @@ from rnnkit.compiler.builder import Builder
 from rnnkit.compiler.declared import Declared, is_size
 from rnnkit.compiler.graph import Kind, Node, Parameter, is_name
 from rnnkit.compiler.symbols import Symbol
-from rnnkit.compiler.where import cell_error
+from rnnkit.compiler.where import calling_place, cell_error
 
 
 class Recorder:
@@ -26,6 +26,8 @@ class Recorder:
         In the order of their first use.
     operand_names : dict
         Names of x and of the states by node, for the names of parameters.
+    places : dict
+        File and line of the cell's code that made a node, by node.
     """
 
     def __init__(self, declared: Declared) -> None:
@@ -33,6 +35,7 @@ class Recorder:
         self.declared = declared
         self.parameters: list[Parameter] = []
         self.operand_names: dict[int, str] = {}
+        self.places: dict[int, tuple[str, int] | None] = {}
         self._main_label = declared.main_label
 
     def argument(self, name: str, op: str, width: int, *attrs: int) -> Symbol:
@@ -63,7 +66,13 @@ class Recorder:
             )
         if widths:
             indices = [self.per_row(i) for i in indices]
-        return Symbol(self, self.b(op, *indices))
+        return self.made(self.b(op, *indices))
+
+    def made(self, index: int) -> Symbol:
+        """A node that the step has just made, or met again, as what it goes on with."""
+        if index not in self.places:
+            self.places[index] = calling_place()
+        return Symbol(self, index)
 
     def per_row(self, index: int) -> int:
         """A value of one unit as one a row, which spreads; others as they are."""
@@ -120,7 +129,7 @@ class Recorder:
             )
         firsts = [sum(widths[:k]) for k in range(len(widths))]
         return tuple(
-            Symbol(self, self.b.part(whole, first, part))
+            self.made(self.b.part(whole, first, part))
             for first, part in zip(firsts, widths, strict=True)
         )
 
@@ -130,7 +139,7 @@ class Recorder:
             self.index_of(value, f"concat is given {type(value).__name__}")
             for value in values
         ]
-        return Symbol(self, self.b.join([self._full_index(i) for i in indices]))
+        return self.made(self.b.join([self._full_index(i) for i in indices]))
 
     def _full(self, value: Symbol) -> int:
         return self._full_index(self.index_of(value, ""))
@@ -178,7 +187,7 @@ class Recorder:
         ]
         make = self._linear_block if heads == 1 else self._linear_heads
         values = tuple(
-            Symbol(self, make(block, args, biases, weights, width, heads))
+            self.made(make(block, args, biases, weights, width, heads))
             for block in range(len(block_names))
         )
         return values if len(values) > 1 else values[0]

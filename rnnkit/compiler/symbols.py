@@ -371,4 +371,4 @@ def _reduce(op: str, x: Symbol) -> Symbol:
     if node.kind == Kind.ROW:
         return x
     full = recorder.b.spread(x._index, Kind.FULL, node.width)
-    return Symbol(recorder, recorder.b(op, full))
+    return recorder.made(recorder.b(op, full))

@@ -46,6 +46,17 @@ def trace(cell: Any, input_size: int, hidden_size: int) -> Graph:
     CellError
         If the cell's declarations or its step are wrong; the message names the line.
     """
+    return canonical(trace_as_written(cell, input_size, hidden_size)[0])
+
+
+def trace_as_written(
+    cell: Any, input_size: int, hidden_size: int
+) -> tuple[Graph, dict[int, tuple[str, int] | None]]:
+    """The graph before anything is joined or dropped, and the place of each node.
+
+    A place is file and line of the cell's code; nodes that stand for no line of it,
+    such as constants, have none.
+    """
     if isinstance(cell, type):
         raise CellError(
             f"{cell.__name__} is a class, needed is a cell: {cell.__name__}()"
@@ -65,19 +76,18 @@ def trace(cell: Any, input_size: int, hidden_size: int) -> Graph:
     returned = _run_step(bound, arguments, declared.states)
     output, new_states = _results(recorder, returned, line_of_function(bound.step))
     declared.check_names(recorder.parameters)
-    return canonical(
-        Graph(
-            parameters=tuple(recorder.parameters),
-            states=tuple(
-                State(name, declared.widths[name], declared.initial[name], new)
-                for name, new in zip(declared.states, new_states, strict=True)
-            ),
-            input_width=input_size,
-            nodes=tuple(recorder.b.nodes),
-            output=output,
-            n_forward=len(recorder.b.nodes),
-        )
+    graph = Graph(
+        parameters=tuple(recorder.parameters),
+        states=tuple(
+            State(name, declared.widths[name], declared.initial[name], new)
+            for name, new in zip(declared.states, new_states, strict=True)
+        ),
+        input_width=input_size,
+        nodes=tuple(recorder.b.nodes),
+        output=output,
+        n_forward=len(recorder.b.nodes),
     )
+    return graph, recorder.places
 
 
 def _bind(cell: Any, **tools: Any) -> None:

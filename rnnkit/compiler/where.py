@@ -24,7 +24,7 @@ def cell_error(what: str, remedy: str = "", where: str | None = None) -> CellErr
     where : str, optional
         The place in the code; found from the call stack by default.
     """
-    place = where if where is not None else _calling_line()
+    place = where if where is not None else text_of_place(calling_place())
     text = f"{place}: {what}" if place else what
     return CellError(f"{text}; {remedy}" if remedy else text)
 
@@ -45,11 +45,17 @@ def line_of_traceback(traceback: TracebackType | None) -> str:
     return found
 
 
-def _calling_line() -> str:
+def calling_place() -> tuple[str, int] | None:
+    """File and line of the cell's own code that is running."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and _is_foreign(frame):
         frame = frame.f_back
-    return _place(frame.f_code.co_filename, frame.f_lineno) if frame else ""
+    return (frame.f_code.co_filename, frame.f_lineno) if frame else None
+
+
+def text_of_place(place: tuple[str, int] | None) -> str:
+    """A place as messages have it, with the line itself; "" for none."""
+    return _place(*place) if place else ""
 
 
 def _is_foreign(frame: FrameType) -> bool:

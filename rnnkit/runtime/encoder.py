@@ -96,6 +96,15 @@ class TextEncoder:
     def learn(self, documents: list[str]) -> None:
         """Let the tokenizer learn its vocabulary."""
         self.tokenizer.fit(documents)
+        tokens, n = self.tokens, self.tokenizer.n_tokens
+        special = [i for i in (self.end_id, self.unk_id) if i is not None]
+        inside = all(0 <= i < n for i in special)
+        if not len(tokens) == len(set(tokens)) == n or not inside:
+            raise ParameterError(
+                f"{type(self.tokenizer).__name__} has learned {len(set(tokens))} "
+                f"different tokens of {n}, end_id={self.end_id}, unk_id={self.unk_id}; "
+                "each id must have a token of its own, and both be among them"
+            )
 
     def read(self, X: Iterable[Any], input: str, documents: str | None) -> list[str]:
         """Return the documents of X as texts."""
@@ -103,7 +112,30 @@ class TextEncoder:
 
     def encode(self, documents: list[str]) -> Corpus:
         """Return the documents as ids."""
-        return Corpus(*self.tokenizer.encode_documents(documents))
+        ids, offsets = self.tokenizer.encode_documents(documents)
+        self._check(ids, offsets, len(documents))
+        return Corpus(ids, offsets)
+
+    def _check(self, ids: Any, offsets: Any, n_documents: int) -> None:
+        """Refuse what no corpus can be made of: a plugin's tokenizer may be wrong."""
+        name, n = type(self.tokenizer).__name__, self.tokenizer.n_tokens
+        shapes = getattr(ids, "dtype", None), np.shape(ids), np.shape(offsets)
+        if shapes != (np.int32, (len(ids),), (n_documents + 1,)):
+            raise ParameterError(
+                f"{name}.encode_documents gave ids and offsets of shapes {shapes[1:]} "
+                f"for {n_documents} documents; they must be int32 on one axis, and one "
+                "more than there are documents"
+            )
+        if offsets[0] != 0 or offsets[-1] != len(ids) or (np.diff(offsets) < 0).any():
+            raise ParameterError(
+                f"{name}.encode_documents gave offsets that do not run from 0 to the "
+                f"number of ids, {len(ids)}"
+            )
+        if len(ids) and not (ids.min() >= 0 and ids.max() < n):
+            raise ParameterError(
+                f"{name} gave the ids {ids.min()} to {ids.max()}; its vocabulary has "
+                f"the ids 0 to {n - 1}"
+            )
 
     def prompts(self, prompts: Any) -> tuple[Corpus, bool]:
         """Return prompts as ids; a str is a single one."""
@@ -112,7 +144,13 @@ class TextEncoder:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return ids as a text."""
-        return self.tokenizer.decode(ids)
+        text = self.tokenizer.decode(ids)
+        if not isinstance(text, str):
+            raise ParameterError(
+                f"{type(self.tokenizer).__name__}.decode gave {type(text).__name__}; "
+                "it must give a str"
+            )
+        return text
 
     def n_characters(self, documents: list[str]) -> int:
         """Return the size in characters; a document's end counts as one."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import tempfile
 import unittest
@@ -17,6 +18,7 @@ from rnnkit.core import Solver, State, Window, isa, supported_isas
 from rnnkit.model import NetworkConfig
 from rnnkit.storage.model_file import ModelRecord, save_model
 from rnnkit.testing.bench import N_STEPS, VOCAB_SIZE, Array, Batch, Bench, Result
+from rnnkit.testing.blame import LARGEST, line_to_blame
 from rnnkit.testing.checks import (
     require,
     require_close,
@@ -33,6 +35,7 @@ from rnnkit.testing.gradients import COMPLEX_STEP
 ROUNDING = {"float64": 1e-10, "float32": 1e-4}
 # Elements of an array whose gradients are checked one by one; all of a small one.
 SAMPLE = 24
+LONG_TEXT = 1000  # steps: 1.02 to this power is beyond all bounds
 
 
 class CellTests:
@@ -173,19 +176,32 @@ class CellTests:
         bench = Bench([self.graph()], dtype="float32")
         values = self._first_values(bench)
         bench.set_tensors(values)
-        found = self.run(bench, Batch.random(200, 2))
-        require_finite([("the output", found.outputs)])
+        batch = Batch.random(LONG_TEXT, 2)
+        found = self.run(bench, batch)
         starts = {s.name: s.initial for s in bench.plain[0].states}
-        for name, state in found.states.items():
-            if np.isfinite(starts[name]):
-                require_finite([(f"state {name} after 200 steps", state)])
+        states = [
+            (f"state {name}", state)
+            for name, state in found.states.items()
+            if np.isfinite(starts[name])
+        ]
+        with self._blaming(values, batch):
+            require_finite([("the output", found.outputs), *states])
+            for what, state in states:
+                largest = np.max(np.abs(state))
+                require(
+                    largest <= LARGEST,
+                    f"{what} grows without bound, to {largest:.1g} after {LONG_TEXT} "
+                    "steps; let a gate of at most 1 forget, or normalise it",
+                )
 
     def test_values_and_gradients_stay_finite_where_inputs_are_huge(self) -> None:
         """Nothing overflows on its way to a finite value, as exp(a) / (1 + exp(a))."""
         bench = Bench([self.graph()], dtype="float32", scale=1000.0)
-        found = self.run(bench, Batch.random())
-        require_finite([("the output", found.outputs)])
-        require_finite((f"the gradient of {k}", g) for k, g in found.gradients.items())
+        batch = Batch.random()
+        found = self.run(bench, batch)
+        gradients = ((f"the gradient of {k}", g) for k, g in found.gradients.items())
+        with self._blaming(bench.tensors, batch):
+            require_finite([("the output", found.outputs), *gradients])
 
     # ---------------------------------------------------------------------- gradients
 
@@ -403,6 +419,22 @@ class CellTests:
         for name, error, norm in zip(found, errors, norms, strict=True):
             what = f"the gradient of {name}"
             require_small(what, error / (norm or 1.0), tolerance, other)
+
+    @contextlib.contextmanager
+    def _blaming(self, tensors: Sequence[Array], batch: Batch) -> Iterator[None]:
+        """Add the line that makes the first wrong value to what is said of a window."""
+        try:
+            yield
+        except AssertionError as error:
+            embedding, *weights = tensors[:-2]
+            names = [p.name for p in self.graph().parameters]
+            where = line_to_blame(
+                self.cell,
+                self.hidden_size * self._multiple,
+                dict(zip(names, weights, strict=True)),
+                np.asarray(embedding)[batch.ids],
+            )
+            raise AssertionError(f"{error}; {where}" if where else error) from None
 
     def _require_parts(self, parts: Sequence[slice], how: str) -> None:
         """A window in parts, the state carried over, gives the bits of the window."""

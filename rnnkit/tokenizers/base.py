@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from rnnkit.errors import ParameterError
 from rnnkit.parameters import Parameterized
 from rnnkit.tokenizers.texts import check_texts
 
@@ -93,9 +94,20 @@ class Tokenizer(Parameterized, ABC):
         offsets : ndarray of int64, shape (number of documents + 1,)
             Those of document i are ``ids[offsets[i]:offsets[i + 1]]``.
         """
-        documents = [np.asarray(self.encode(t), np.int32) for t in check_texts(texts)]
+        documents = [self._checked_ids(text) for text in check_texts(texts)]
         offsets = np.cumsum([0, *map(len, documents)], dtype=np.int64)
         return np.concatenate([np.empty(0, np.int32), *documents]), offsets
+
+    def _checked_ids(self, text: str) -> Ids:
+        """Return what `encode` gives for a text, which a plugin may get wrong."""
+        ids = np.asarray(self.encode(text))
+        if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
+            raise ParameterError(
+                f"{type(self).__name__}.encode gave an array of {ids.dtype} and shape "
+                f"{ids.shape} for a text of {len(text)} characters; it must give whole "
+                "numbers on one axis"
+            )
+        return ids.astype(np.int32)
 
     def tokenize(self, text: str) -> list[str]:
         """Return the tokens of a text as strings."""

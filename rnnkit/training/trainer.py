@@ -246,6 +246,12 @@ class Trainer:
 
     def _explained(self, error: NonFiniteError, where: str) -> NonFiniteError:
         config = self.config
+        if self.n_updates == 0:
+            return NonFiniteError(
+                f"training failed in {where}: {error}, with the first weights. The "
+                "cell's own equations leave the finite numbers; check_cell of "
+                "rnnkit.testing names the line"
+            )
         return NonFiniteError(
             f"training failed in {where} (step {self.n_updates + 1}): {error}. Try a "
             f"smaller learning_rate_init (now {config.learning_rate_init:g}), a "
