@@ -53,5 +53,9 @@ class PluginWarning(RuntimeWarning):
     """Plugins that stand in each other's way."""
 
 
+class CheckpointWarning(UserWarning):
+    """A checkpoint that cannot be read; an older one is taken."""
+
+
 class InterruptedFitWarning(UserWarning):
     """A fit that was stopped before its end; the estimator can be used."""

@@ -28,6 +28,12 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "-o", "--output", required=True, metavar="MODEL", help="the file to write"
     )
+    parser.add_argument(
+        "--checkpoint", metavar="DIR", help="a folder to keep what a run needs to go on"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the newest checkpoint there"
+    )
     for part in ("cell", "tokenizer"):
         parser.add_argument(
             f"--{part}-param",
@@ -85,7 +91,12 @@ def run(arguments: argparse.Namespace) -> None:
     model = RNNLanguageModel(input="filename", **chosen)
     validation = None if arguments.valid is None else paths_of([arguments.valid])
     with contextlib.redirect_stdout(sys.stderr):
-        model.fit(paths_of(arguments.files), X_val=validation)
+        model.fit(
+            paths_of(arguments.files),
+            X_val=validation,
+            checkpoint=arguments.checkpoint,
+            resume=arguments.resume,
+        )
     model.save(arguments.output)
 
 

@@ -26,12 +26,14 @@ from rnnkit.estimators.components import (
 )
 from rnnkit.estimators.prediction import PredictionMixin
 from rnnkit.model import Network, NetworkConfig
+from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.files import save
 from rnnkit.runtime.model import Facts, LanguageModel, resolve_threads
 from rnnkit.runtime.sampling import seed_from
 from rnnkit.runtime.scoring import evaluate
 from rnnkit.runtime.sweep import Engine
+from rnnkit.training.checkpoints import Checkpoints, seed_of_run
 from rnnkit.training.config import TrainingConfig
 from rnnkit.training.history import History
 from rnnkit.training.schedules import TIMED
@@ -241,7 +243,14 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
     # --------------------------------------------------------------------- learning
 
     def fit(
-        self, X: Any, y: Any = None, *, X_val: Any = None, sample_weight: Any = None
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        X_val: Any = None,
+        sample_weight: Any = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: bool = False,
     ) -> Self:
         """Learn from documents.
 
@@ -255,6 +264,13 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
             Documents to validate on after each epoch, instead of a held-out part.
         sample_weight : (n_documents,) array, optional
             How much each document counts, beside others in the same window.
+        checkpoint : path, optional
+            A folder in which the run keeps what it needs to go on: after each epoch,
+            and every ten minutes within one.
+        resume : bool, default=False
+            Go on with the newest checkpoint there, as if the run had not been broken
+            off, to the bit; begin where there is none. Everything else must be as
+            before; `random_state` may be None again.
 
         Returns
         -------
@@ -273,7 +289,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         check_parameters(self.get_params(deep=False))
         goes_on = self.warm_start and self.__sklearn_is_fitted__()
         encoder = self._model.encoder if goes_on else make_encoder(self)
-        seed = seed_from(self.random_state)
+        seed = self._seed_of_run(checkpoint, resume)
         documents = encoder.read(X, self.input, self.documents)
         weight = check_sample_weight(sample_weight, len(documents))
         held_out = None
@@ -287,12 +303,22 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         trainer = self._new_trainer(encoder, seed, goes_on)
         windows = self._windows(encoder, documents, weight)
         del documents  # from here on the ids are enough
-        validate = None
+        validate = checkpoints = unseen = None
         if held_out is not None:
-            validate = self._validation(trainer, encoder, held_out)
+            unseen = encoder.encode(held_out)
+            validate = self._validation(trainer, encoder, unseen)
+        if checkpoint is not None:
+            checkpoints = Checkpoints(checkpoint, trainer.identity(windows, unseen))
         with self._publishing(trainer, encoder, goes_on=False):
-            trainer.fit(windows, validate)
+            trainer.fit(windows, validate, checkpoints, resume=resume)
         return self
+
+    def _seed_of_run(self, checkpoint: Any, resume: bool) -> int:
+        """Return the seed: a run that goes on has one already."""
+        if resume and checkpoint is None:
+            raise ParameterError("resume=True needs the folder: checkpoint='...'")
+        seed = seed_of_run(checkpoint) if resume and self.random_state is None else None
+        return seed_from(self.random_state) if seed is None else seed
 
     def partial_fit(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> Self:
         """Learn from more documents: one pass, in which everything goes on.
@@ -399,14 +425,14 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         )
 
     def _validation(
-        self, trainer: Trainer, encoder: Encoder, held_out: list[Any]
+        self, trainer: Trainer, encoder: Encoder, held_out: Corpus
     ) -> Validate:
         """Return a function that scores the held-out documents at any time."""
         engine = Engine(trainer.network, trainer.weights)
         return partial(
             evaluate,
             engine,
-            encoder.encode(held_out),
+            held_out,
             encoder.end_id,
             unk_id=encoder.unk_id,
             carry_state=self.carry_state,

@@ -21,6 +21,15 @@ class Budget:
         self._max_time = math.inf if max_time is None else max_time
         self._begin = time.monotonic()
 
+    @property
+    def seconds(self) -> float:
+        """Seconds that are used up."""
+        return time.monotonic() - self._begin
+
+    def restore(self, seconds: float) -> None:
+        """Count so many seconds as used up."""
+        self._begin = time.monotonic() - seconds
+
     def progress(self, n_updates: int) -> float:
         """Return the part of the budget, 0 to 1, that so many steps have used up."""
         used = max(n_updates / self._n_updates, self._time_used)
@@ -33,4 +42,4 @@ class Budget:
 
     @property
     def _time_used(self) -> float:
-        return (time.monotonic() - self._begin) / self._max_time
+        return self.seconds / self._max_time

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What training has given so far."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -39,33 +40,42 @@ class History:
         )
 
 
+@dataclass
 class Totals:
     """Sums over the windows of one epoch, in double."""
 
-    def __init__(self) -> None:
-        self.n_tokens = 0
-        self._n_hits = 0
-        self._weighted_loss = 0.0
-        self._weight = 0.0
+    n_tokens: int = 0
+    n_hits: int = 0
+    weighted_loss: float = 0.0
+    weight: float = 0.0
+
+    def numbers(self) -> dict[str, Any]:
+        """Return the sums, for a checkpoint."""
+        return asdict(self)
+
+    def restore(self, numbers: dict[str, Any]) -> None:
+        """Take over what `numbers` has given."""
+        for name, value in numbers.items():
+            setattr(self, name, value)
 
     def add(self, loss: float, weight: float, batch: Batch, hits: np.ndarray) -> None:
         """Add one window; positions of weight 0 do not count."""
-        self._weighted_loss += loss * weight
-        self._weight += weight
+        self.weighted_loss += loss * weight
+        self.weight += weight
         if batch.weights is None:
             self.n_tokens += batch.ids.size
-            self._n_hits += int(np.count_nonzero(hits))
+            self.n_hits += int(np.count_nonzero(hits))
         else:
             scored = batch.weights > 0
             self.n_tokens += int(np.count_nonzero(scored))
-            self._n_hits += int(np.count_nonzero(hits[scored]))
+            self.n_hits += int(np.count_nonzero(hits[scored]))
 
     @property
     def loss(self) -> float:
         """Weighted mean of the loss per token."""
-        return self._weighted_loss / self._weight if self._weight else 0.0
+        return self.weighted_loss / self.weight if self.weight else 0.0
 
     @property
     def accuracy(self) -> float:
         """Part of the scored tokens that were the likeliest ones."""
-        return self._n_hits / max(1, self.n_tokens)
+        return self.n_hits / max(1, self.n_tokens)

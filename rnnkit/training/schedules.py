@@ -19,6 +19,7 @@ The last two look at the validation loss, or at the training loss where there is
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 WARM_UP = 0.3
 START, FINAL = 1 / 25, 1 / 25e4
@@ -85,6 +86,15 @@ class Schedule:
         """Return the learning rate when the part `progress` of the run is done."""
         return self._rate if self._timed is None else self._rate * self._timed(progress)
 
+    def numbers(self) -> dict[str, Any]:
+        """Return what has changed since the beginning, for a checkpoint."""
+        return {"rate": self._rate, "patience": self._patience.numbers()}
+
+    def restore(self, numbers: dict[str, Any]) -> None:
+        """Take over what `numbers` has given."""
+        self._rate = numbers["rate"]
+        self._patience.restore(numbers["patience"])
+
     def end_epoch(self, loss: float) -> None:
         """Take note of an epoch's loss; divide the rate where the schedule says so."""
         if self._patience.is_exhausted(loss):
@@ -107,6 +117,17 @@ class Patience:
         self._n_failures = 0 if improved else self._n_failures + 1
         self.best_loss = min(self.best_loss, loss)
         return self._n_failures >= self._limit
+
+    def numbers(self) -> dict[str, Any]:
+        """Return what has changed since the beginning, for a checkpoint."""
+        best = None if self.best_loss == math.inf else self.best_loss
+        return {"best_loss": best, "n_failures": self._n_failures}
+
+    def restore(self, numbers: dict[str, Any]) -> None:
+        """Take over what `numbers` has given."""
+        best = numbers["best_loss"]
+        self.best_loss = math.inf if best is None else best
+        self._n_failures = numbers["n_failures"]
 
     def forget_failures(self) -> None:
         """Begin to count anew; the best loss stays."""

@@ -4,22 +4,31 @@
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from functools import partial
+from itertools import islice
+from typing import Any
 
 import numpy as np
 
 from rnnkit.core import Solver, State, Weights, Window
 from rnnkit.errors import InterruptedFitWarning, NonFiniteError, ParameterError
 from rnnkit.model import Network, NetworkConfig
+from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.scoring import Evaluation
 from rnnkit.training.budget import Budget
+from rnnkit.training.checkpoints import Checkpoints, Tensors, fingerprint
 from rnnkit.training.config import TrainingConfig
-from rnnkit.training.history import History, Totals
+from rnnkit.training.history import History
 from rnnkit.training.progress import EpochResult, Progress
+from rnnkit.training.run import Run
 from rnnkit.training.schedules import Patience, Schedule
 from rnnkit.training.windows import Batch, Windows
 
 Validate = Callable[[], Evaluation]
+Getter = Callable[[], np.ndarray]
+Putter = Callable[[np.ndarray], None]
 ORDER = 2  # what the seed's stream of random numbers is for
 
 
@@ -65,30 +74,47 @@ class Trainer:
             limits=[parameter.limits for parameter in network.parameters],
         )
         self._kept = weights.copy()  # the best with early stopping, else the last epoch
-        self._patience = Patience(config.n_iter_no_change, config.tol)
+        self._run: Run | None = None  # of fit, while it is under way
         self._schedule: Schedule | None = None  # of partial_fit
         self._window: Window | None = None
         self._window_shape: tuple[int, int, bool] | None = None
         self._last_state: State | None = None  # of partial_fit
 
-    def fit(self, windows: Windows, validate: Validate | None = None) -> None:
+    def fit(
+        self,
+        windows: Windows,
+        validate: Validate | None = None,
+        checkpoints: Checkpoints | None = None,
+        *,
+        resume: bool = False,
+    ) -> None:
         """Train for at most `max_iter` epochs and `max_time` seconds.
 
         Ctrl-C ends it with a warning, a loss that is not finite with an error; either
         way `weights` can be used.
+
+        Parameters
+        ----------
+        windows : Windows
+        validate : function, optional
+            Called after each epoch.
+        checkpoints : Checkpoints, optional
+            Where to keep what a run needs to go on.
+        resume : bool, default=False
+            Go on with the newest of them, if there is one.
         """
         config = self.config
-        schedule = self._new_schedule()
+        run = self._run = self._new_run(windows, config.max_iter, config.max_time)
+        if checkpoints and not (resume and checkpoints.resume(self)):
+            checkpoints.start()
         progress = Progress(config.verbose, config.max_iter, config.max_time)
-        budget = Budget(config.max_iter * windows.n_windows, config.max_time)
         try:
-            for _ in range(config.max_iter):
-                state = self._initial_state(windows)
-                result = self._pass(
-                    windows, state, schedule, progress, budget, validate
-                )
-                if self._keep(result) or budget.is_out_of_time:
-                    break
+            while self.history.n_iter < config.max_iter and not run.is_over:
+                result = self._pass(windows, run, progress, validate, checkpoints)
+                run.is_over = self._keep(result, run) or run.budget.is_out_of_time
+                run.begin_epoch(self._initial_state(windows))
+                if checkpoints:
+                    checkpoints.save(self)
         except KeyboardInterrupt:
             self._warn_interrupted()
         if config.early_stopping and self.history.n_iter:
@@ -96,14 +122,12 @@ class Trainer:
 
     def partial_fit(self, windows: Windows) -> None:
         """Train for one pass; solver, schedule and carried state go on."""
-        if self._schedule is None:
-            self._schedule = self._new_schedule()
-        progress = Progress(self.config.verbose, 1)
+        run = self._new_run(windows, max_iter=1)
+        run.schedule = self._schedule = self._schedule or run.schedule
+        run.state = self._carried_state(windows)
         try:
-            state = self._carried_state(windows)
-            budget = Budget(self.n_updates + windows.n_windows)
-            self._pass(windows, state, self._schedule, progress, budget)
-            self._last_state = state
+            self._pass(windows, run, Progress(self.config.verbose, 1))
+            self._last_state = run.state
             self._kept.assign(self.weights)
         except KeyboardInterrupt:
             self._warn_interrupted()
@@ -125,39 +149,108 @@ class Trainer:
             self._schedule = None
         self.config = config
 
-    def _new_schedule(self) -> Schedule:
-        """Return the learning rates of a run."""
+    # ------------------------------------------------------------------- checkpoints
+
+    def identity(self, windows: Windows, held_out: Corpus | None) -> dict[str, str]:
+        """Return what must be the same for a run to go on, each in a few words."""
+        config = replace(self.config, n_threads=1, verbose=0)
+        sizes = dict(vars(self.network.config))
+        words = [graph.to_words() for graph in sizes.pop("graphs")]
+        return {
+            "setting": repr(config),
+            "network": f"{sizes}, equations {fingerprint(*words)}",
+            "text": _described(windows.targets),
+            "validation text": _described(held_out) if held_out else "none",
+        }
+
+    def snapshot(self) -> tuple[Tensors, dict[str, Any]]:
+        """Return all that the next step of the run under way depends on."""
+        assert self._run is not None
+        solver = self.solver.state()
+        tensors = {name: get() for name, get, _ in self._arrays(self._run.state)}
+        for m, moment in enumerate(solver["moments"]):
+            tensors |= {f"moment.{m}.{i}": array for i, array in enumerate(moment)}
+        numbers = {
+            "seed": self.config.seed,
+            "n_updates": self.n_updates,
+            "solver_steps": solver["steps"],
+            "history": asdict(self.history),
+            **self._run.numbers(),
+        }
+        return tensors, numbers
+
+    def restore(self, tensors: Tensors, numbers: dict[str, Any]) -> None:
+        """Go on from a snapshot of a trainer of the same identity."""
+        assert self._run is not None
+        for name, _, put in self._arrays(self._run.state):
+            put(tensors[name])
+        n = range(len(self.network.parameters))
+        moments = [
+            [tensors[f"moment.{m}.{i}"] for i in n]
+            for m in range(len(self.solver.state()["moments"]))
+        ]
+        self.solver.load_state({"steps": numbers["solver_steps"], "moments": moments})
+        self.n_updates = numbers["n_updates"]
+        self.history = History(**numbers["history"])
+        self._run.restore(numbers)
+
+    def _arrays(self, state: State) -> Iterator[tuple[str, Getter, Putter]]:
+        """Yield name, getter and setter of each array but the solver's."""
+        for i in range(len(self.network.parameters)):
+            for name, weights in (("weights", self.weights), ("kept", self._kept)):
+                yield f"{name}.{i}", partial(weights.get, i), partial(weights.set, i)
+        for layer, program in enumerate(self.network.programs()):
+            for k in range(program.n_states):
+                name, at = f"state.{layer}.{k}", (layer, k)
+                yield name, partial(state.get, *at), partial(state.set, *at)
+
+    # ---------------------------------------------------------------------- the loop
+
+    def _new_run(
+        self, windows: Windows, max_iter: int, max_time: float | None = None
+    ) -> Run:
         config = self.config
-        return Schedule(
-            config.learning_rate,
-            config.learning_rate_init,
-            n_iter_no_change=config.n_iter_no_change,
-            tol=config.tol,
+        return Run(
+            Schedule(
+                config.learning_rate,
+                config.learning_rate_init,
+                n_iter_no_change=config.n_iter_no_change,
+                tol=config.tol,
+            ),
+            Patience(config.n_iter_no_change, config.tol),
+            Budget(max_iter * windows.n_windows, max_time),
+            self._initial_state(windows),
         )
 
     def _pass(
         self,
         windows: Windows,
-        state: State,
-        schedule: Schedule,
+        run: Run,
         progress: Progress,
-        budget: Budget,
         validate: Validate | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> EpochResult:
-        """Train on every window once, or until the time is over, then validate."""
+        """Train on every window once, or until the time is over, then validate.
+
+        Those windows of the epoch that the run has done already are passed over.
+        """
         begin, epoch = time.monotonic(), self.history.n_iter + 1
-        totals, window = Totals(), self._window_for(windows)
-        for i, batch in enumerate(windows.epoch(self._order(windows))):
+        totals, window = run.totals, self._window_for(windows)
+        batches = islice(windows.epoch(self._order(windows)), run.n_windows, None)
+        for batch in batches:
             try:
-                rate = schedule.rate(budget.progress(self.n_updates))
-                loss, weight = self._step(window, batch, state, rate)
+                rate = run.schedule.rate(run.budget.progress(self.n_updates))
+                loss, weight = self._step(window, batch, run.state, rate)
             except NonFiniteError as error:
-                where = f"epoch {epoch}, window {i + 1} of {windows.n_windows}"
-                raise self._explained(error, where) from None
+                where = f"window {run.n_windows + 1} of {windows.n_windows}"
+                raise self._explained(error, f"epoch {epoch}, {where}") from None
             totals.add(loss, weight, batch, window.hits)
-            progress.window(epoch, (i + 1) / windows.n_windows, totals.loss)
-            if budget.is_out_of_time:
+            run.n_windows += 1
+            progress.window(epoch, run.n_windows / windows.n_windows, totals.loss)
+            if run.budget.is_out_of_time:
                 break
+            if checkpoints:
+                checkpoints.save_if_due(self)
         result = EpochResult(
             epoch=epoch,
             loss=totals.loss,
@@ -168,7 +261,7 @@ class Trainer:
         )
         self.history.add(result)  # who wants to hear of an epoch is told here
         progress.epoch(result)
-        schedule.end_epoch(result.watched_loss)
+        run.schedule.end_epoch(result.watched_loss)
         return result
 
     def _step(
@@ -196,14 +289,14 @@ class Trainer:
         self.n_updates += 1
         return loss, weight
 
-    def _keep(self, result: EpochResult) -> bool:
+    def _keep(self, result: EpochResult, run: Run) -> bool:
         """Keep the weights when they are the best, or the last; say when to stop."""
         if not self.config.early_stopping:
             self._kept.assign(self.weights)
             return False
-        if result.watched_loss < self._patience.best_loss:
+        if result.watched_loss < run.patience.best_loss:
             self._kept.assign(self.weights)
-        return self._patience.is_exhausted(result.watched_loss)
+        return run.patience.is_exhausted(result.watched_loss)
 
     def _go_back(self) -> None:
         """Return to the weights that were kept."""
@@ -269,3 +362,9 @@ class Trainer:
             InterruptedFitWarning,
             stacklevel=4,
         )
+
+
+def _described(corpus: Corpus) -> str:
+    """A text in a few words, by which it is known again."""
+    content = fingerprint(corpus.ids, corpus.offsets)
+    return f"{len(corpus.ids):,} tokens in {len(corpus):,} documents, {content}"
