@@ -79,12 +79,15 @@ def installed_cells():
 def run(name, train, valid, arguments):
     """Train a model with one cell; return what there is to say of it."""
     width = width_for(name, arguments.parameters, train)
-    rate = best_rate(name, width, train, valid, arguments)
-    model = new_model(name, width, arguments, rate).set_params(
-        max_time=arguments.seconds
-    )
-    begin = time.monotonic()
-    model.fit(train)
+    for rate in best_rates(name, width, train, valid, arguments):
+        model = new_model(name, width, arguments, rate)
+        model.set_params(max_time=arguments.seconds)
+        begin = time.monotonic()
+        try:
+            model.fit(train)
+            break
+        except NonFiniteError as error:
+            print(f"{name}, learning rate {rate:g}: {error}", flush=True)
     return {
         "cell": name,
         "hidden_size": width,
@@ -137,10 +140,10 @@ def new_model(name, width, arguments, rate):
     )
 
 
-def best_rate(name, width, train, valid, arguments):
-    """Return the rate that is best after a short run of its own."""
+def best_rates(name, width, train, valid, arguments):
+    """Return the rates, best first, by short runs of their own."""
     if len(arguments.rates) == 1:
-        return arguments.rates[0]
+        return arguments.rates
 
     def nats(rate):
         model = new_model(name, width, arguments, rate)
@@ -149,7 +152,7 @@ def best_rate(name, width, train, valid, arguments):
         except NonFiniteError:
             return math.inf
 
-    return min(arguments.rates, key=nats)
+    return sorted(arguments.rates, key=nats)
 
 
 def line(row):

@@ -20,6 +20,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 
 from rnnkit.errors import ParameterError, PluginError, PluginWarning, UnknownNameError
@@ -248,6 +249,7 @@ def load(plugin: Plugin) -> type[Any]:
     except BaseException as error:  # SystemExit too: a plugin must not end the process
         raise PluginError(
             f"{plugin} cannot be imported: {type(error).__name__}: {error}"
+            f"{_line_of(error, plugin)}"
         ) from error
     fault = _fault(plugin.kind, cls)
     if fault:
@@ -408,6 +410,17 @@ def _kill(child: Any) -> None:
         child.kill()
 
 
+def _line_of(error: BaseException, plugin: Plugin) -> str:
+    """Where a plugin's own code failed, as far as the traceback knows."""
+    package = plugin.value.partition(":")[0].partition(".")[0]
+    lines = [
+        f" (line {frame.lineno} of {frame.filename})"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if package in Path(frame.filename).parts or Path(frame.filename).stem == package
+    ]
+    return lines[-1] if lines else ""
+
+
 def _fault(kind: str, cls: object) -> str:
     """What keeps an object from being a class of this kind; empty: nothing."""
     if not isinstance(cls, type):
@@ -542,9 +555,13 @@ def _imported(plugin: Plugin) -> object:
 
 
 def _unknown(kind: str, name: str) -> str:
+    import difflib  # of no use where all goes well
+
     known = sorted({plugin.name for plugin in list_plugins(kind)})
     package = KNOWN_PACKAGES[kind].get(name)
     parts = [f"unknown {kind} {name!r}; known: {', '.join(known)}"]
+    if close := difflib.get_close_matches(name, known, 1):
+        parts.append(f"Is {close[0]!r} meant?")
     if package:
         parts.append(f"`pip install {package}` provides it")
     if _disabled():

@@ -473,7 +473,7 @@ def test_two_threads_may_trace_the_same_cell_at_once():
         def step(self, x, h):
             for _ in range(5):
                 meet.wait()
-                h = tanh(self.linear("a", x, h, width=self.hidden_size))
+                h = tanh(self.linear("a", x, h, names=("x", "h")))
             return h
 
     cell, graphs = Meeting(), {}

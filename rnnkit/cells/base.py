@@ -83,6 +83,7 @@ class Cell:
         bias: bool = True,
         blocks: int | None = None,
         heads: int = 1,
+        names: str | Sequence[str] | None = None,
     ) -> Any:
         """W x + U h + ... + biases, a block of rows for each gate; within ``step``.
 
@@ -101,6 +102,9 @@ class Cell:
         heads : int, default=1
             Block-diagonal weights: of `heads` equal parts of the units each sees its
             own part of every operand alone.
+        names : str or sequence of str, optional
+            What the operands are called in the names of weights and biases; by default
+            x and states by their names, others by their position.
 
         Returns
         -------
@@ -178,7 +182,14 @@ class Cell:
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The arguments of ``__init__`` and their values."""
-        return {name: getattr(self, name) for name in self._parameter_names()}
+        names = self._parameter_names()
+        for name in names:
+            if not hasattr(self, name):
+                raise CellError(
+                    f"{type(self).__name__}.__init__ takes {name!r} and does not store "
+                    f"it; write self.{name} = {name}"
+                )
+        return {name: getattr(self, name) for name in names}
 
     def set_params(self, **params: Any) -> Self:
         """Set arguments of ``__init__``; unknown names raise ValueError."""

@@ -2,9 +2,11 @@
 """The command ``rnnkit``: its parser, and how errors end it."""
 
 import argparse
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 
 import rnnkit
 from rnnkit.cli import bench, demo, doctor, fit, plugin_commands, predict
@@ -31,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     arguments = make_parser().parse_args(argv)
     try:
-        return int(arguments.run(arguments) or 0)
+        with plain_warnings():
+            return int(arguments.run(arguments) or 0)
     except BrokenPipeError:  # the reader has seen enough, as in `rnnkit ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -44,6 +47,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return complain(f"{name}{error.strerror or error}", FAILED)
     except (RnnkitError, MemoryError) as error:
         return complain(str(error) or "not enough memory", FAILED)
+
+
+@contextlib.contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Print warnings as sentences, without the line of the library that warns."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"rnnkit: warning: {message}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def complain(text: str, code: int) -> int:

@@ -6,23 +6,26 @@ Listing imports nothing. Checking imports in a child process with a time limit.
 
 import argparse
 import inspect
+import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from rnnkit import plugins
-from rnnkit.cli.options import add_json, print_json
+from rnnkit.cli.options import add_json, assignment, print_json
 from rnnkit.cli.template import write_package
 from rnnkit.errors import UnknownNameError
 
 SECONDS_TO_CHECK = 120
 # What the child runs after the import has passed.
 CHECKS = """
-import sys
+import json, sys, warnings
 from rnnkit import plugins, testing
-kind, name = sys.argv[1:]
+warnings.simplefilter("ignore", plugins.PluginWarning)  # the parent has said it
+kind, name, parameters = sys.argv[1:]
 made = plugins.make_cell(name) if kind == "cell" else plugins.make_tokenizer(name)
+made.set_params(**json.loads(parameters))
 check = testing.check_cell if kind == "cell" else testing.check_tokenizer
 try:
     check(made)
@@ -42,6 +45,14 @@ def add_commands(commands: Any) -> None:
     check = actions.add_parser("check", help="import it in a child process and test it")
     check.set_defaults(run=run_check)
     check.add_argument("name", metavar="NAME", help='"name" or "package:name"')
+    check.add_argument(
+        "--param",
+        type=assignment,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="check it with this parameter; may stand several times",
+    )
     show = actions.add_parser("show", help="its parameters, equations and program")
     show.set_defaults(run=run_show)
     show.add_argument("name", metavar="NAME", help='"name" or "package:name"')
@@ -80,7 +91,8 @@ def run_check(arguments: argparse.Namespace) -> int:
     """``rnnkit plugins check NAME``: 1 when something is wrong with it."""
     failed = False
     for plugin in _found(arguments.name):
-        message = check(plugin)
+        message = check(plugin, dict(arguments.param))
+        message = message.removeprefix(f"{plugin} ")
         print(f"{plugin}: {message or 'fine'}")
         failed = failed or bool(message)
     return int(failed)
@@ -102,12 +114,13 @@ def _found(name: str) -> list[plugins.Plugin]:
     return found
 
 
-def check(plugin: plugins.Plugin) -> str:
+def check(plugin: plugins.Plugin, parameters: dict[str, Any]) -> str:
     """What is wrong with a plugin; empty when nothing is."""
     imported = plugins.check_in_child(plugin)
     if not imported.ok:
         return imported.message
     command = [sys.executable, "-c", CHECKS, plugin.kind, plugin.full_name]
+    command.append(json.dumps(parameters))
     try:
         child = subprocess.run(
             command,
@@ -128,21 +141,21 @@ def run_show(arguments: argparse.Namespace) -> None:
     """``rnnkit plugins show NAME``: this one does import it."""
     for plugin in _found(arguments.name):
         cls = plugins.load(plugin)
-        print(f"{plugin}\n\n{inspect.getdoc(cls) or 'It has no description.'}\n")
+        shown = f"{plugin}\n\n{inspect.getdoc(cls) or 'It has no description.'}\n"
         if plugin.kind == "cell":
-            show_cell(plugins.make_cell(plugin.full_name))
+            shown += f"\n{cell_text(plugins.make_cell(plugin.full_name))}"
+        print(shown)
 
 
-def show_cell(cell: Any) -> None:
+def cell_text(cell: Any) -> str:
     """A cell's equations as a drawing, then all that the core makes of them."""
     from rnnkit.compiler import differentiate, trace
     from rnnkit.core import Program
 
     graph = trace(cell, 16, 16)
     trained = differentiate(graph)
-    print(graph.draw())
-    print(trained)
-    print(Program(trained.to_words(), "float32"))
+    program = Program(trained.to_words(), "float32")
+    return f"{graph.draw()}\n{trained}\n{program}"
 
 
 def run_new(arguments: argparse.Namespace) -> None:
@@ -151,10 +164,10 @@ def run_new(arguments: argparse.Namespace) -> None:
     target = write_package(arguments.name, kind, arguments.folder)
     for file in sorted(target.rglob("*.*")):
         print(file)
-    print(f"\nnext: pip install {shown(target)}")
+    print(f"\nnext: pip install {as_argument(target)}")
     print(f"      rnnkit plugins check {arguments.name}")
 
 
-def shown(path: Path) -> str:
+def as_argument(path: Path) -> str:
     """A folder as pip understands it: a bare name would be one of a package index."""
     return str(path) if path.is_absolute() else f"./{path}"

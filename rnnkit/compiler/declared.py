@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from rnnkit.compiler.check import MAX_BLOCKS, MAX_STATES, MAX_WIDTH
 from rnnkit.compiler.graph import Initialiser, Parameter, is_name
 from rnnkit.compiler.initialise import KINDS, parse
-from rnnkit.compiler.where import cell_error
+from rnnkit.compiler.where import cell_error, line_of_class
+
+DECLARATIONS = ("widths", "initial", "initialisers", "limits", "weight_decay")
 
 
 class Declared:
@@ -28,8 +31,9 @@ class Declared:
 
     def __init__(self, cell: Any) -> None:
         self.cell = cell
-        self.cell_name = type(cell).__name__
+        self._where = line_of_class(cell)
         self.hidden_size: int = cell.hidden_size
+        self._check_spelling()
         self._check_multiple()
         self.states = self._states()
         self.widths = self._widths()
@@ -37,7 +41,7 @@ class Declared:
         gates = getattr(cell, "gates", None)
         self.main_label = None
         if gates is not None:
-            self.main_label, _ = self.block_names(gates, None, self.cell_name)
+            self.main_label, _ = self.block_names(gates, None, self._where)
         self._initialisers = self._mapping("initialisers")
         self._limits = self._mapping("limits")
         self._decay = self._mapping("weight_decay")
@@ -84,8 +88,15 @@ class Declared:
             decay=decay,
         )
 
-    def check_names(self, parameters: Sequence[Parameter]) -> None:
-        """Whether everything declared is declared for a parameter that there is."""
+    def check_names(
+        self, parameters: Sequence[Parameter], labels: Collection[str]
+    ) -> None:
+        """Whether everything declared is declared for what there is in the step."""
+        if self.main_label is not None and self.main_label not in labels:
+            raise self._error(
+                f"gates is {self.main_label!r}, which is no label of a linear",
+                f"the labels are {', '.join(sorted(labels)) or 'none'}",
+            )
         names = [p.name for p in parameters]
         for what, declared, known in (
             ("initialisers", self._initialisers, self._labels.union(names)),
@@ -140,7 +151,19 @@ class Declared:
     # ------------------------------------------------------------------- declarations
 
     def _error(self, what: str, remedy: str) -> Exception:
-        return cell_error(what, remedy, where=self.cell_name)
+        return cell_error(what, remedy, where=self._where)
+
+    def _check_spelling(self) -> None:
+        """Refuse what looks like a declaration and would not be read."""
+        for cls in type(self.cell).__mro__:
+            for name, value in vars(cls).items():
+                if name in DECLARATIONS or not isinstance(value, Mapping):
+                    continue
+                if close := get_close_matches(name, DECLARATIONS, cutoff=0.8):
+                    raise self._error(
+                        f"the class has a dictionary {name!r}, which nothing reads",
+                        f"is {close[0]!r} meant?",
+                    )
 
     def _check_multiple(self) -> None:
         multiple = self._resolve(getattr(self.cell, "hidden_multiple", 1))
@@ -166,9 +189,16 @@ class Declared:
                 f"there are {len(states)} states", f"at most {MAX_STATES}"
             )
         for name in states:
-            if not isinstance(name, str) or not is_name(name) or name == "x":
+            if not isinstance(name, str) or not (
+                name.isascii() and name.isidentifier()
+            ):
                 raise self._error(
-                    f"a state is named {name!r}", "a name is an identifier other than x"
+                    f"a state is named {name!r}", "a name is an identifier"
+                )
+            if name in ("x", "i"):
+                raise self._error(
+                    f"a state is named {name!r}",
+                    "x is the input, and weight_ih its weight: take another name",
                 )
         if len(set(states)) < len(states):
             raise self._error(f"states is {states!r}", "each name stands once")
@@ -197,7 +227,8 @@ class Declared:
             value = self._resolve(declared.get(name, 0.0))
             if not _is_number(value) or math.isnan(value):
                 raise self._error(
-                    f"initial[{name!r}] is {value!r}", "it is one number for all units"
+                    f"initial[{name!r}] is {value!r}",
+                    "it is one number for all units, and not NaN",
                 )
             values[name] = float(value)
         return values
@@ -225,7 +256,9 @@ class Declared:
             or not bounds[0] <= bounds[1]
         ):
             raise self._error(
-                f"limits[{name!r}] is {bounds!r}", "write (lowest, highest)"
+                f"limits[{name!r}] is {bounds!r}",
+                "write two numbers, (lowest, highest), or the name of one attribute "
+                "that holds the pair",
             )
         return float(bounds[0]), float(bounds[1])
 

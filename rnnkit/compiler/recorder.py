@@ -28,6 +28,10 @@ class Recorder:
         Names of x and of the states by node, for the names of parameters.
     places : dict
         File and line of the cell's code that made a node, by node.
+    labels : set
+        Those of all products.
+    block_tuples : list
+        The tuples that products of several blocks have given, with their labels.
     """
 
     def __init__(self, declared: Declared) -> None:
@@ -36,6 +40,9 @@ class Recorder:
         self.parameters: list[Parameter] = []
         self.operand_names: dict[int, str] = {}
         self.places: dict[int, tuple[str, int] | None] = {}
+        self.labels: set[str] = set()
+        self.block_tuples: list[tuple[Any, tuple[Symbol, ...]]] = []
+        self._called: dict[str, list[list[str | None]]] = {}  # operands, by label
         self._main_label = declared.main_label
 
     def argument(self, name: str, op: str, width: int, *attrs: int) -> Symbol:
@@ -56,6 +63,8 @@ class Recorder:
             self.index_of(operand, f"{op} is given {type(operand).__name__}")
             for operand in operands
         ]
+        if op == "div" and indices[1] == self.b.number(0.0):
+            raise cell_error("a value is divided by 0", "the quotient is not finite")
         widths = {self.b.nodes[i].width for i in indices} - {1}
         if len(widths) > 1:
             given = " and ".join(str(self.b.nodes[i].width) for i in indices)
@@ -158,6 +167,7 @@ class Recorder:
         bias: bool = True,
         blocks: int | None = None,
         heads: int = 1,
+        names: str | Sequence[str] | None = None,
     ) -> Any:
         """See `Cell.linear`."""
         name, block_names = self.declared.block_names(label, blocks)
@@ -165,14 +175,14 @@ class Recorder:
             raise cell_error(
                 f"linear({label!r}) has no operand", "write self.linear(label, x, h)"
             )
+        if not isinstance(bias, bool):
+            raise cell_error(f"bias is {bias!r}", "it is True or False")
         if self._main_label is None:
             self._main_label = name
+        self.labels.add(name)
         width = self.declared.hidden_size if width is None else self._width(width)
         args = [self._operand(operand, name) for operand in operands]
-        suffixes = [
-            self._suffix(name, operand._index, position)
-            for position, operand in enumerate(operands)
-        ]
+        suffixes = self._suffixes(name, [o._index for o in operands], names)
         self._check_heads(heads, width, args)
         weights = [
             self._parameter(
@@ -190,7 +200,10 @@ class Recorder:
             self.made(make(block, args, biases, weights, width, heads))
             for block in range(len(block_names))
         )
-        return values if len(values) > 1 else values[0]
+        if len(values) == 1:
+            return values[0]
+        self.block_tuples.append((label, values))
+        return values
 
     def _check_heads(self, heads: Any, width: int, args: list[int]) -> None:
         widths = [width, *(self.b.nodes[arg].width for arg in args)]
@@ -273,12 +286,53 @@ class Recorder:
             )
         return self._full(operand)
 
-    def _suffix(self, name: str, operand: int, position: int) -> str:
-        """ih, hh, ... of the main label; label and operand of others."""
-        known = self.operand_names.get(operand)
-        if name == self._main_label and known is not None:
-            return "ih" if known == "x" else f"{known}h"
-        return f"{name}_{position if known is None else known}"
+    def _suffixes(
+        self, label: str, operands: list[int], names: str | Sequence[str] | None
+    ) -> list[str]:
+        """The ends of the parameters' names: ih, hh, ... of the main label."""
+        if names is None:
+            called = [self.operand_names.get(operand) for operand in operands]
+            self._check_meant(label, called)
+        else:
+            called = list([names] if isinstance(names, str) else names)
+            if len(called) != len(operands) or not all(map(_is_operand_name, called)):
+                raise cell_error(
+                    f"names is {names!r} for {len(operands)} operands",
+                    "it is a word for each of them, as in names=('x', 's')",
+                )
+        suffixes = [
+            self._suffix(label, name, position) for position, name in enumerate(called)
+        ]
+        for i, suffix in enumerate(suffixes):
+            if operands[i] != operands[first := suffixes.index(suffix)]:
+                raise cell_error(
+                    f"operands {first} and {i} of linear({label!r}) are two values, "
+                    f"and both would have the weight weight_{suffix}",
+                    "give each a name of its own: names=('x', 's')",
+                )
+        return suffixes
+
+    def _suffix(self, label: str, name: str | None, position: int) -> str:
+        if label == self._main_label and name is not None:
+            return "ih" if name == "x" else f"{name}h"
+        return f"{label}_{position if name is None else name}"
+
+    def _check_meant(self, label: str, called: list[str | None]) -> None:
+        """Refuse a label that has a state at one place, then a computed value there.
+
+        In a loop it would mean one weight in the first round and another one later.
+        """
+        for before in self._called.setdefault(label, []):
+            for name, earlier in zip(called, before, strict=False):
+                if len(called) == len(before) and (name is None) != (earlier is None):
+                    known = name or earlier
+                    raise cell_error(
+                        f"linear({label!r}) is given {known!r} and, in another call, "
+                        "a computed value at the same place: one weight or two?",
+                        f"for one, write names=(..., {known!r}) in both calls; for "
+                        "two, give them different labels",
+                    )
+        self._called[label].append(called)
 
     def _width(self, width: Any) -> int:
         if not is_size(width):
@@ -302,11 +356,21 @@ class Recorder:
             if known.name == name:
                 if known != new:
                     raise cell_error(
-                        f"{name} is used twice, once with shape {known.shape} and once "
-                        f"with {new.shape}",
+                        f"{name} is used twice, once as {_described(known)} and once "
+                        f"as {_described(new)}",
                         "one name is one parameter: give the second linear or vector "
                         "another label",
                     )
                 return i
         self.parameters.append(new)
         return len(self.parameters) - 1
+
+
+def _is_operand_name(name: Any) -> bool:
+    return isinstance(name, str) and is_name(name) and name not in ("i", "")
+
+
+def _described(parameter: Parameter) -> str:
+    kind = "a weight" if parameter.is_weight else "a vector"
+    shape = " x ".join(map(str, parameter.shape))
+    return f"{kind} of {shape} in {parameter.blocks} blocks"

@@ -144,6 +144,18 @@ class Symbol:
             "or write a, b = split(value, 2) or split(value, (10, 6))",
         )
 
+    def __setitem__(self, key: Any, value: Any) -> Never:
+        raise cell_error(
+            "a part of a value is assigned to",
+            "values do not change; write split, select or concat to make a new one",
+        )
+
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
+    def __round__(self, digits: Any = None) -> Never:
+        raise cell_error("a value is rounded", "rounding has no gradient; leave it out")
+
     def __float__(self) -> Never:
         raise cell_error(
             "a value is turned into a plain number, by float, int or the math module",
@@ -314,6 +326,18 @@ def select(condition: Any, a: Any, b: Any) -> Any:
 def stop_gradient(x: Any) -> Any:
     """`x`, through which no gradient flows back."""
     return _apply("stop_gradient", x)
+
+
+def softmax(x: Any) -> Any:
+    """exp(x) / sum(exp(x)) over a row's units, without overflow."""
+    if not isinstance(x, Symbol):
+        raise cell_error(
+            f"softmax is given {type(x).__name__}",
+            "it is over the units of one value of the step; for several values write "
+            "m = maximum(a, b), exp(a - m) and exp(b - m), each divided by their sum",
+        )
+    e = exp(x - max(x))
+    return e / sum(e)
 
 
 def split(x: Any, parts: int | Sequence[int]) -> tuple[Any, ...]:

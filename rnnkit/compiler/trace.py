@@ -18,7 +18,12 @@ from rnnkit.compiler.declared import Declared, is_size
 from rnnkit.compiler.graph import Graph, Kind, State
 from rnnkit.compiler.recorder import Recorder
 from rnnkit.compiler.symbols import Symbol
-from rnnkit.compiler.where import cell_error, line_of_function, line_of_traceback
+from rnnkit.compiler.where import (
+    cell_error,
+    line_of_class,
+    line_of_function,
+    line_of_traceback,
+)
 from rnnkit.errors import CellError, GraphError
 
 
@@ -74,8 +79,9 @@ def trace_as_written(
         width = declared.widths[name]
         arguments.append(recorder.argument(name, "state", width, k))
     returned = _run_step(bound, arguments, declared.states)
+    _check_not_blocks(recorder, returned, line_of_function(bound.step))
     output, new_states = _results(recorder, returned, line_of_function(bound.step))
-    declared.check_names(recorder.parameters)
+    declared.check_names(recorder.parameters, recorder.labels)
     graph = Graph(
         parameters=tuple(recorder.parameters),
         states=tuple(
@@ -92,7 +98,15 @@ def trace_as_written(
 
 def _bind(cell: Any, **tools: Any) -> None:
     """Give a copy of a cell what its step and its declarations read from itself."""
+    parameters = cell.get_params() if hasattr(cell, "get_params") else {}
     for name, value in tools.items():
+        if name in parameters:
+            raise cell_error(
+                f"a parameter is called {name!r}, which is rnnkit's own name for "
+                "something in a step",
+                "call it otherwise",
+                where=line_of_class(cell),
+            )
         try:
             setattr(cell, name, value)
         except AttributeError:
@@ -132,6 +146,27 @@ def _check_signature(cell: Any, states: tuple[str, ...]) -> None:
             f"write def step({arguments})",
             line_of_function(cell.step),
         ) from None
+
+    named = list(inspect.signature(cell.step).parameters)[1:]
+    if named != list(states) and sorted(named) == sorted(states):
+        raise cell_error(
+            f"step takes {', '.join(named)}, the states are {', '.join(states)}",
+            "write both in the same order",
+            line_of_function(cell.step),
+        )
+
+
+def _check_not_blocks(recorder: Recorder, returned: Any, where: str) -> None:
+    """Refuse the blocks of one product where output and states belong."""
+    for label, values in recorder.block_tuples:
+        if returned is values:
+            raise cell_error(
+                f"step returns the {len(values)} blocks of linear({label!r}), a letter "
+                "each, as if they were output and states",
+                f"write [{label!r}] or blocks=1 for a single block, or name the "
+                "blocks: a, b = self.linear(...)",
+                where,
+            )
 
 
 def _check_untouched(cell: Any, before: dict[str, Any]) -> None:
@@ -180,6 +215,12 @@ def _result(
             f"step returns {type(value).__name__} of {len(value)} as {what}",
             "a label of several letters gives one block a letter: unpack them, or "
             "write blocks=1 for a single block",
+            where,
+        )
+    if value is None or isinstance(value, str | dict | set):
+        raise cell_error(
+            f"step returns {'nothing' if value is None else repr(value)} as {what}",
+            "end it with return and a new value for each state, in their order",
             where,
         )
     index = recorder.index_of(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import os
 import sys
@@ -35,6 +36,16 @@ def line_of_function(function: Any) -> str:
     return _place(code.co_filename, code.co_firstlineno) if code else ""
 
 
+def line_of_class(cell: Any) -> str:
+    """Where a cell's class begins; its name where no file has it."""
+    cls = type(cell)
+    try:
+        filename, (_, line) = inspect.getfile(cls), inspect.getsourcelines(cls)
+    except (OSError, TypeError):
+        return cls.__name__
+    return f"{cls.__name__}, {_place(filename, line)}"
+
+
 def line_of_traceback(traceback: TracebackType | None) -> str:
     """The innermost line of a cell's own code that an exception passed."""
     found = ""
@@ -59,10 +70,15 @@ def text_of_place(place: tuple[str, int] | None) -> str:
 
 
 def _is_foreign(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__", "")).startswith(_NOT_THE_AUTHORS)
+    return frame.f_code.co_filename.startswith("<frozen ") or str(
+        frame.f_globals.get("__name__", "")
+    ).startswith(_NOT_THE_AUTHORS)
 
 
 def _place(filename: str, line: int) -> str:
     source = linecache.getline(filename, line).strip()
-    place = f"{os.path.basename(filename)}, line {line}"
+    folder, name = os.path.split(filename)
+    if os.path.exists(os.path.join(folder, "__init__.py")):  # cell.py says too little
+        name = f"{os.path.basename(folder)}/{name}"
+    place = f"{name}, line {line}"
     return f"{place} ({source})" if source else place

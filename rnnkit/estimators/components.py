@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from rnnkit import plugins
 from rnnkit.compiler import Graph, trace
-from rnnkit.errors import ParameterError, PluginError, UnknownNameError
+from rnnkit.errors import CellError, ParameterError, PluginError, UnknownNameError
 from rnnkit.runtime.documents import MAX_IDS
 from rnnkit.runtime.encoder import Encoder, IdEncoder, TextEncoder
 
@@ -107,9 +107,21 @@ def layer_graphs(
         if isinstance(cell, StoredCell):
             graphs.append(cell.graph(width, hidden_size))
         else:
-            graphs.append(trace(cell, width, hidden_size))
+            graphs.append(_traced(cell, width, hidden_size))
         width = graphs[-1].output_width
     return tuple(graphs)
+
+
+def _traced(cell: Any, input_size: int, hidden_size: int) -> Graph:
+    """Trace a cell twice: what differs is random, or depends on what is not its own."""
+    graph = trace(cell, input_size, hidden_size)
+    if graph != trace(cell, input_size, hidden_size):
+        raise CellError(
+            f"two traces of {cell!r} differ: its step depends on random numbers, on "
+            "the time, or on something else that changes; it may depend on its "
+            "arguments and on the cell's parameters alone"
+        )
+    return graph
 
 
 def cell_record(cell: Any) -> dict[str, Any]:

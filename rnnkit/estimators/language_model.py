@@ -397,6 +397,12 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         if goes_on:
             values = self._model.params
             check_values(network, values, "the network cannot change in a warm start")
+            if network.config.graphs != self._model.network.config.graphs:
+                raise ParameterError(
+                    "the cell's equations are not those that its weights were learned "
+                    f"with (cell={self.cell!r}); set its parameters back, or fit with "
+                    "warm_start=False"
+                )
             weights = network.weights(values)
         else:
             rng = np.random.default_rng([seed, INITIAL_VALUES])

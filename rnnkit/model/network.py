@@ -17,6 +17,7 @@ from rnnkit.compiler import (
     with_resets,
 )
 from rnnkit.core import Program, Weights
+from rnnkit.errors import CellError
 from rnnkit.model.config import NetworkConfig
 
 TABLE_BOUND = 0.1  # embedding and output weights start uniform within it
@@ -59,7 +60,7 @@ class Network:
         """Return `weights(initial_values(rng))`, one parameter in memory at a time."""
         weights = self._no_weights()
         for i, parameter in enumerate(self.parameters):
-            weights.set(i, initialise(parameter, rng, self.config.dtype))
+            weights.set(i, first_value(parameter, rng, self.config.dtype))
         return weights
 
     def _no_weights(self) -> Weights:
@@ -78,7 +79,7 @@ class Network:
 
     def initial_values(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Return first values of every parameter, drawn from `rng` in order."""
-        return {p.name: initialise(p, rng) for p in self.parameters}
+        return {p.name: first_value(p, rng) for p in self.parameters}
 
     def _compile(self, training: bool, flags: bool) -> list[Program]:
         """Lower each layer's graph; equal graphs share one program."""
@@ -109,6 +110,22 @@ class Network:
         if k == self.config.num_layers - 1:
             sites["output"] = rate
         return with_masks(graph, sites, first_site=SITES_PER_LAYER * k)
+
+
+def first_value(
+    parameter: Parameter, rng: np.random.Generator, dtype: str = "float64"
+) -> np.ndarray:
+    """Draw the first value of a parameter; it must keep the parameter's limits."""
+    value = initialise(parameter, rng, dtype)
+    if parameter.limits is not None:
+        low, high = np.asarray(parameter.limits, value.dtype)
+        if value.min() < low or value.max() > high:
+            raise CellError(
+                f"{parameter.name} begins with values from {value.min():g} to "
+                f"{value.max():g}, beyond its limits {parameter.limits}: give it "
+                "another initialiser or other limits"
+            )
+    return value
 
 
 def named_parameters(config: NetworkConfig) -> tuple[Parameter, ...]:

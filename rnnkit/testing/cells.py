@@ -15,6 +15,7 @@ import numpy as np
 
 from rnnkit.compiler import Graph, initialise, trace
 from rnnkit.core import Solver, State, Window, isa, supported_isas
+from rnnkit.errors import CellError
 from rnnkit.model import NetworkConfig
 from rnnkit.storage.model_file import ModelRecord, save_model
 from rnnkit.testing.bench import N_STEPS, VOCAB_SIZE, Array, Batch, Bench, Result
@@ -36,6 +37,7 @@ ROUNDING = {"float64": 1e-10, "float32": 1e-4}
 # Elements of an array whose gradients are checked one by one; all of a small one.
 SAMPLE = 24
 LONG_TEXT = 1000  # steps: 1.02 to this power is beyond all bounds
+MANY = 100.0  # what adds up to more, and doubles with the steps, has no bound
 
 
 class CellTests:
@@ -62,11 +64,14 @@ class CellTests:
     input_size, hidden_size : int, default=3 and 7
         Sizes in most checks, hidden_size times the cell's `hidden_multiple`. Odd ones
         find what even ones hide.
+    n_updates : int, default=2000
+        Within which it must learn a periodic text.
     """
 
     cell: Any = None
     input_size = 3
     hidden_size = 7
+    n_updates = 2000
 
     # What the checks do with a cell; the kit's own tests put broken things here.
 
@@ -117,7 +122,25 @@ class CellTests:
         from sklearn.base import clone
 
         cell = self.cell
-        twin = type(cell)(**cell.get_params())
+        if isinstance(cell, type) or not callable(getattr(cell, "step", None)):
+            raise CellError(
+                f"the cell to check is {cell!r}; needed is an instance with a step, as "
+                "in cell = Spam()"
+            )
+        parameters = cell.get_params()
+        for name in vars(cell):
+            require(
+                name in parameters,
+                f"__init__ sets {name!r}, which is no parameter and would stay as it "
+                "is when a parameter is set; compute it in step, or in a property",
+            )
+        for name, value in parameters.items():
+            require(
+                _is_plain(value),
+                f"the parameter {name} is {value!r}; numbers, texts, None and tuples "
+                "of them can be stored in a file and compared",
+            )
+        twin = type(cell)(**parameters)
         require(twin == cell, f"{twin!r} is made of the parameters of {cell!r}")
         require(clone(cell) == cell, f"scikit-learn's clone of {cell!r} differs")
         require(twin.set_params(**cell.get_params()) is twin, "set_params returns self")
@@ -186,11 +209,13 @@ class CellTests:
         ]
         with self._blaming(values, batch):
             require_finite([("the output", found.outputs), *states])
-            for what, state in states:
-                largest = np.max(np.abs(state))
+            half = self.run(bench, batch.part(slice(LONG_TEXT // 2))).states.values()
+            for (what, state), before in zip(states, half, strict=False):
+                now, then = np.max(np.abs(state)), np.max(np.abs(before))
+                bounded = now <= LARGEST and not (now > MANY and now > 1.9 * then)
                 require(
-                    largest <= LARGEST,
-                    f"{what} grows without bound, to {largest:.1g} after {LONG_TEXT} "
+                    bounded,
+                    f"{what} grows without bound, to {now:.3g} after {LONG_TEXT} "
                     "steps; let a gate of at most 1 forget, or normalise it",
                 )
 
@@ -336,16 +361,18 @@ class CellTests:
             self._require_limits(bench, f"after an update, the loss being {loss:.2f}")
 
     def test_it_learns_a_periodic_text(self) -> None:
-        """The loss falls to half of what knows the tokens but not their order."""
+        """The loss falls clearly below what the tokens alone, without order, allow."""
         graph = self.graph()
         bench = Bench([graph], dtype="float32")
-        wanted, loss = math.log(PERIOD) / 2, math.inf
-        for loss in self._train(bench, graph, n_updates=400, learning_rate=0.02):
+        wanted, loss = 0.9 * math.log(PERIOD), math.inf
+        losses = self._train(bench, graph, n_updates=self.n_updates, learning_rate=0.02)
+        for loss in losses:
             if loss < wanted:
                 return
         raise AssertionError(
-            f"after 400 updates the loss is {loss:.2f}, wanted is {wanted:.2f}; "
-            "does the output depend on x?"
+            f"after {self.n_updates} updates the loss is {loss:.2f}, wanted is "
+            f"{wanted:.2f}; does the output depend on x? If it does, but changes "
+            "slowly, give CellTests more n_updates"
         )
 
     # ------------------------------------------------------------------------- helpers
@@ -489,6 +516,13 @@ def check_cell(cell: Any, *, input_size: int = 3, hidden_size: int = 7) -> None:
     tests.cell = cell
     tests.input_size, tests.hidden_size = input_size, hidden_size
     run_checks(tests)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a parameter survives a file: None, numbers, texts, and tuples of them."""
+    if isinstance(value, tuple | list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def _gradient_errors(
