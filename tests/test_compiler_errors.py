@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+import rnnkit.cells
 from rnnkit.cells import (
     LSTM,
     RNN,
@@ -116,6 +117,65 @@ class IndexesAValue(OneState):
 
     def step(self, x, h):
         return h[0] * h  # here
+
+
+class DividesByZero(OneState):
+    """a value is divided by 0"""
+
+    def step(self, x, h):
+        return h / 0  # here
+
+
+class AssignsToAPart(OneState):
+    """write split, select or concat"""
+
+    def step(self, x, h):
+        h[0] = 0.0  # here
+        return h
+
+
+class CallsAFunctionThatIsNotThere(OneState):
+    """rnnkit.cells has no 'cumsum'; instead: add the parts of split"""
+
+    def step(self, x, h):
+        return rnnkit.cells.cumsum(h)  # here
+
+
+class BiasIsAWord(OneState):
+    """bias is 'no'; it is True or False"""
+
+    def step(self, x, h):
+        return self.linear("h", x, h, bias="no")  # here
+
+
+class OneWeightOrTwo(OneState):
+    """one weight or two?"""
+
+    def step(self, x, h):
+        for _ in range(2):
+            h = tanh(self.linear("u", h))  # here
+        return h
+
+
+class OneNameForTwoOperands(OneState):
+    """two values, and both would have the weight weight_sh"""
+
+    def step(self, x, h):
+        return self.linear("u", x, h, names=("s", "s"))  # here
+
+
+class NamesTooFew(OneState):
+    """it is a word for each of them"""
+
+    def step(self, x, h):
+        return self.linear("u", x, h, names="s")  # here
+
+
+class TakesTheBiasForAVector(OneState):
+    """bias_hh is used twice"""
+
+    def step(self, x, h):
+        return self.linear("h", x, h) * self.vector("bias_hh", width=4)  # here
 
 
 class SplitsUnevenly(OneState):
@@ -415,7 +475,10 @@ RETURNED = [
     (lambda self, x, h, c: h, "step returns 1 values, needed are 2 (h, c;"),
     (lambda self, x, h, c: (h, c, h, c), "step returns 4 values"),
     (lambda self, x, h, c: None, "step returns 1 values"),
-    (lambda self, x, h, c: (h, None), "step returns NoneType as state 'c'"),
+    (lambda self, x, h, c: (h, None), "step returns nothing as state 'c'"),
+    (lambda self, x, h, c: (h, "c"), "step returns 'c' as state 'c'"),
+    (lambda self, x, h, c: (0.5, h, c), "step returns a plain number as output"),
+    (lambda self, x, h, c: self.linear("in", x, h), "the 2 blocks of linear('in')"),
     (lambda self, x, h, c: (h, np.ones(3)), "step returns ndarray as state 'c'"),
     (lambda self, x, h, c: (h, x), "a value of width 2 as state 'c', which has width"),
     (lambda self, x, h, c: (x, c), "a value of width 2 as state 'h'"),
@@ -458,7 +521,14 @@ DECLARED = [
     ({"states": ()}, "name the states"),
     ({"states": ("h", "h")}, "each name stands once"),
     ({"states": ("x",)}, "x is the input"),
+    ({"states": ("i",)}, "weight_ih its weight"),
+    ({"states": ("1",)}, "a state is named '1'"),
     ({"states": ("h 1",)}, "a state is named 'h 1'"),
+    ({"gates": "ifgo"}, "gates is 'ifgo', which is no label of a linear"),
+    ({"initializers": {"bias_ih": 1.0}}, "is 'initialisers' meant?"),
+    ({"limit": {"bias_ih": (0, 1)}}, "is 'limits' meant?"),
+    ({"hidden_multiple": 0}, "hidden_multiple is 0"),
+    ({"hidden_multiple": 2}, "hidden_size is 3; it is a multiple of 2"),
     ({"states": (1,)}, "a state is named 1"),
     ({"states": tuple(f"h{i}" for i in range(65))}, "at most 64"),
     ({"widths": {"h": 0}}, "widths['h'] is 0"),
@@ -537,3 +607,73 @@ def test_functions_outside_of_a_step_take_plain_numbers_alone(value):
     with pytest.raises(CellError, match="sigmoid is given"):
         sigmoid(value)
     assert sigmoid(0.0) == 0.5
+
+
+class SwapsItsArguments(Cell):
+    states = ("h", "c")
+
+    def step(self, x, c, h):
+        return c, h
+
+
+def test_states_in_another_order_than_the_arguments_are_refused():
+    with pytest.raises(CellError, match="step takes c, h, the states are h, c"):
+        trace(SwapsItsArguments(), 2, 3)
+
+
+class HasANameOfRnnkit(Cell):
+    states = ("h",)
+
+    def __init__(self, linear=1):
+        self.linear = linear
+
+    def step(self, x, h):
+        return h
+
+
+def test_a_parameter_that_hides_a_tool_of_the_step_is_refused():
+    with pytest.raises(CellError, match="a parameter is called 'linear'"):
+        trace(HasANameOfRnnkit(), 2, 3)
+
+
+class ForgetsToStore(Cell):
+    states = ("h",)
+
+    def __init__(self, n=1):
+        self.m = n
+
+    def step(self, x, h):
+        return tanh(h)
+
+
+def test_a_parameter_that_is_not_stored_is_named():
+    with pytest.raises(CellError, match=r"does not store it; write self\.n = n"):
+        trace(ForgetsToStore(), 2, 3)
+    with pytest.raises(CellError, match="does not store it"):
+        repr(ForgetsToStore())
+
+
+def test_one_weight_for_a_state_and_for_what_comes_of_it():
+    class Loop(Cell):
+        states = ("h",)
+
+        def step(self, x, h):
+            for _ in range(3):
+                h = tanh(self.linear("u", h, names="s"))
+            return h
+
+    (weight, bias) = trace(Loop(), 2, 3).parameters
+    assert (weight.name, bias.name) == ("weight_sh", "bias_sh")
+
+
+def test_a_projection_may_have_the_name_that_pytorch_gives_it():
+    class Projected(Cell):
+        states = ("h",)
+        gates = "a"
+
+        def step(self, x, h):
+            m = tanh(self.linear("a", x, h))
+            return self.linear("h", m, names="r", bias=False)
+
+    names = [p.name for p in trace(Projected(), 3, 3).parameters]
+    assert names[-1] == "weight_h_r"

@@ -313,6 +313,43 @@ class Branches(Plain):
         return tanh(h) if h > 0 else h
 
 
+class ComputesTooEarly(Plain):
+    def __init__(self, n=1):
+        self.n = n
+        self.twice = 2 * n
+
+
+class TakesAFunction(Plain):
+    def __init__(self, activation=tanh):
+        self.activation = activation
+
+
+class AddsUp(Cell):
+    states = ("h", "n")
+
+    def step(self, x, h, n):
+        return tanh(self.linear("h", x, h)), n + 1
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (ComputesTooEarly(), "__init__ sets 'twice', which is no parameter"),
+        (TakesAFunction(), "the parameter activation is <function tanh"),
+        (AddsUp(), r"state n grows without bound, to 1e\+03 after 1000 steps"),
+    ],
+)
+def test_what_a_cell_got_wrong_is_said(cell, message):
+    with pytest.raises(AssertionError, match=message):
+        check_cell(cell)
+
+
+@pytest.mark.parametrize("wrong", [Plain, None, "lstm"])
+def test_what_is_no_cell_is_refused(wrong):
+    with pytest.raises(CellError, match="needed is an instance with a step"):
+        check_cell(wrong)
+
+
 def test_equations_that_cannot_be_traced_are_an_error_of_the_cell():
     with pytest.raises(CellError, match="branches"):
         check_cell(Branches())

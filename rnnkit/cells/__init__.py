@@ -83,7 +83,7 @@ _INSTEAD = {
 def __getattr__(name: str) -> object:
     """Say what to write instead of a function that is not here."""
     functions = ", ".join(n for n in __all__ if n[0].islower())
-    instead = f"; write {_INSTEAD[name]}" if name in _INSTEAD else ""
+    instead = f"; instead: {_INSTEAD[name]}" if name in _INSTEAD else ""
     raise AttributeError(
         f"rnnkit.cells has no {name!r}{instead}. There are: {functions}"
     )

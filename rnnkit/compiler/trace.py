@@ -227,6 +227,10 @@ def _result(
         value, f"step returns {type(value).__name__} as {what}", where
     )
     node = recorder.b.nodes[index]
+    if node.kind == Kind.CONST and what == "output":
+        raise cell_error(
+            "step returns a plain number as output", "it is a value of the step", where
+        )
     if node.kind in (Kind.FULL, Kind.UNIT) and width not in (None, node.width):
         if node.width != 1:
             raise cell_error(

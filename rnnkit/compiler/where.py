@@ -70,9 +70,9 @@ def text_of_place(place: tuple[str, int] | None) -> str:
 
 
 def _is_foreign(frame: FrameType) -> bool:
-    return frame.f_code.co_filename.startswith("<frozen ") or str(
-        frame.f_globals.get("__name__", "")
-    ).startswith(_NOT_THE_AUTHORS)
+    module = str(frame.f_globals.get("__name__", ""))
+    frozen = frame.f_code.co_filename.startswith("<frozen ")
+    return frozen or module == "rnnkit.cells" or module.startswith(_NOT_THE_AUTHORS)
 
 
 def _place(filename: str, line: int) -> str:
