@@ -242,6 +242,7 @@ static struct rk_softmax_task start_prediction(struct rk_window *window,
         .rows = window->scored,
         .n_rows = batch,
         .log_probabilities = input->log_probabilities,
+        .row_stride = window->weights->vocab_size * rk_real_size(window->weights->dtype),
     };
 }
 
@@ -407,7 +408,9 @@ enum rk_status rk_window_log_probabilities(void *plain, struct rk_window *window
                      .batch = window->batch,
                      .rows = rows,
                      .n_rows = n_rows,
-                     .log_probabilities = plain},
+                     .log_probabilities = plain,
+                     .row_stride = window->weights->vocab_size *
+                                   rk_real_size(window->weights->dtype)},
         };
         status = rk_team_run(&team, prediction_task, &prediction);
         if (status != RK_OK)
