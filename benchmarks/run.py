@@ -21,6 +21,7 @@ PARTS = {
     "tokenizing": "text to ids, megabytes a second",
     "start": "seconds to the first prediction, and installed size",
     "scaling": "one thread beside several; windows of twice the length",
+    "large_vocabulary": "heads for a vocabulary of 50,000 beside the full softmax",
     "plugin_cells": "a plugin's cell beside the LSTM and beside eager PyTorch",
 }
 

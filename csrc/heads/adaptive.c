@@ -391,7 +391,8 @@ static bool is_unclear(const struct rk_head *head, const char *root)
     return false;
 }
 
-/* Log-likelihoods in the root, and hits where the root alone decides them. */
+/* Log-likelihoods in the root, and hits: what the root alone decides, and what it leaves
+ * possible. */
 static void score_root(const struct rk_head *head, const struct rk_softmax_task *words,
                        struct rk_team *team, int thread)
 {
@@ -413,14 +414,16 @@ static void score_root(const struct rk_head *head, const struct rk_softmax_task 
             size_t row = (size_t)root.rows[r], target = (size_t)words->targets[row];
             bool unclear = is_unclear(head, root_row(head, r));
             adaptive->unclear[first + r] = unclear ? root.rows[r] : -1;
-            words->hits[row] = !unclear && target < common &&
-                               is_first_largest(dtype, root_row(head, r), common, target);
+            words->hits[row] =
+                target < common ? is_first_largest(dtype, root_row(head, r), common, target)
+                                : unclear;
         }
         rk_team_wait(team);
     }
 }
 
-/* Hits of the other rows. */
+/* Looks at all words where a hit is still possible and a cluster likelier than the common
+ * words: few rows, whose target is the likeliest common word or that of its cluster. */
 static void find_hits(const struct rk_head *head, const struct rk_softmax_task *words,
                       struct rk_team *team, int thread)
 {
@@ -432,7 +435,7 @@ static void find_hits(const struct rk_head *head, const struct rk_softmax_task *
         int32_t rows[UNCLEAR_CHUNK];
         size_t n = 0;
         for (; r < words->n_rows && n < UNCLEAR_CHUNK; r++)
-            if (adaptive->unclear[r] >= 0)
+            if (adaptive->unclear[r] >= 0 && words->hits[adaptive->unclear[r]])
                 rows[n++] = adaptive->unclear[r];
         if (n == 0)
             break;
