@@ -3,10 +3,7 @@
 
 #include <math.h>
 
-enum {
-    MOST_DRAWS = 1 << 10,   /* for each word; in vain only where sizes are absurd */
-    NO_ROW = (uint32_t)~0u, /* no dropout mask has this row: draws share no counter */
-};
+enum { MOST_DRAWS = 1 << 10 }; /* for each word; in vain only where sizes are absurd */
 
 size_t rk_sample_size(size_t n_samples, size_t vocab)
 {
@@ -23,7 +20,8 @@ static size_t word_at(double u, double log_total, size_t vocab)
 /* Two numbers with 0 < u < 1 from a counter. */
 static void draw_two(double u[2], uint32_t counter, uint64_t seed, uint32_t update)
 {
-    const uint32_t place[4] = {counter, NO_ROW, NO_ROW, update};
+    /* No dropout mask has such a row and step: draws share no counter with one. */
+    const uint32_t place[4] = {counter, UINT32_MAX, UINT32_MAX, update};
     const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
     uint32_t words[4];
     rk_philox(words, place, key);
