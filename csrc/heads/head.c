@@ -120,7 +120,7 @@ size_t rk_head_scratch(const struct rk_head *head)
 size_t rk_head_gradient_size(const struct rk_head *head, size_t index)
 {
     struct rk_head_tensor tensor = rk_head_tensor(head->shape, index);
-    size_t rows = tensor.by_units ? head->sampled.most : tensor.rows;
+    size_t rows = tensor.by_units ? head->most_placed : tensor.rows;
     return rk_packed_size(head->kernels->dtype, 1, rows,
                           tensor.columns ? tensor.columns : 1);
 }
@@ -138,7 +138,7 @@ void rk_head_run(const struct rk_head *head, const struct rk_head_task *task,
 
 const int32_t *rk_head_places(const struct rk_head *head, size_t index)
 {
-    return rk_head_tensor(head->shape, index).by_units ? head->sampled.place : NULL;
+    return rk_head_tensor(head->shape, index).by_units ? head->places : NULL;
 }
 
 void rk_head_zero(const struct rk_head *head, const struct rk_head_task *task, size_t index,

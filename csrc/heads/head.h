@@ -56,8 +56,14 @@ struct rk_head {
     const struct rk_head_shape *shape;
     const char *tensors[RK_MAX_HEAD_TENSORS];
     struct rk_softmax softmax; /* over all words; adaptive: over common ones and clusters */
-    struct rk_sampled sampled;
-    struct rk_adaptive adaptive;
+    /* Of the tensor whose gradient is by units, set by rk_head_plan: see rk_head_places,
+     * and the most rows that have a place. */
+    const int32_t *places;
+    size_t most_placed;
+    union {
+        struct rk_adaptive adaptive; /* the largest stands first: zeroed as a whole */
+        struct rk_sampled sampled;
+    };
 };
 
 /* `tensors` by number; `shape` must outlive the head. */

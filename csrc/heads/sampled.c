@@ -33,7 +33,7 @@ static void plan(struct rk_head *head, struct rk_arena *arena, size_t n_rows, bo
     }
     rk_softmax_plan(&head->softmax, arena,
                     n_rows < PREDICTED_ROWS ? n_rows : PREDICTED_ROWS, false);
-    size_t most = sampled->most = most_candidates(shape, n_rows);
+    size_t most = head->most_placed = most_candidates(shape, n_rows);
     sampled->softmax = (struct rk_softmax){.kernels = head->kernels,
                                            .n_classes = most,
                                            .n_shared = most,
@@ -48,6 +48,7 @@ static void plan(struct rk_head *head, struct rk_arena *arena, size_t n_rows, bo
     sampled->bias_gradient = rk_arena_take(arena, 1, vector);
     if (shape->tied)
         sampled->weight_gradient = rk_arena_take(arena, shape->width, vector);
+    head->places = sampled->place;
     sampled->softmax.weight = sampled->weight;
     sampled->softmax.bias = sampled->bias;
 }
@@ -55,7 +56,7 @@ static void plan(struct rk_head *head, struct rk_arena *arena, size_t n_rows, bo
 static size_t scratch(const struct rk_head *head)
 {
     struct rk_softmax largest = head->sampled.softmax;
-    largest.n_classes = head->sampled.most;
+    largest.n_classes = head->most_placed;
     return rk_softmax_scratch(&largest);
 }
 

@@ -35,11 +35,11 @@ double rk_sample_log_expected(const struct rk_sample *sample, int32_t word, size
 struct rk_sampled {
     struct rk_softmax softmax; /* over the candidates */
     struct rk_sample sample;   /* of this window */
-    size_t n_candidates, most; /* of this window; of any */
-    int32_t *candidates;       /* words: the sample, then the targets that are not in it */
-    int32_t *place;            /* by word: 1 + its index in `candidates`, or 0 */
-    int32_t *targets;          /* by index into the list: index in `candidates` */
-    char *weight, *bias;       /* of the candidates, packed */
+    size_t n_candidates;
+    int32_t *candidates; /* words: the sample, then the targets that are not in it */
+    int32_t *place;      /* by word: 1 + its index in `candidates`, or 0 */
+    int32_t *targets;    /* by index into the list: index in `candidates` */
+    char *weight, *bias; /* of the candidates, packed */
     char *weight_gradient, *bias_gradient; /* theirs; the first one where it is tied */
 };
 
