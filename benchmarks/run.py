@@ -22,6 +22,7 @@ PARTS = {
     "start": "seconds to the first prediction, and installed size",
     "scaling": "one thread beside several; windows of twice the length",
     "cells": "every cell beside the LSTM and beside eager PyTorch",
+    "large_vocabulary": "heads for a vocabulary of 50,000 beside the full softmax",
 }
 
 

@@ -30,6 +30,7 @@ ONE_TOKEN = {  # times PyTorch, times ONNX Runtime
 SHARE_OF_READING = {"ptb-medium": 0.85}
 SCALING = 1.8  # two threads
 EAGER = 3.5
+LARGE_VOCABULARY = {"adaptive": 4.0, "sampled": 6.0}  # times the full softmax, training
 MEMORY = {"adam": 0.65, "sgd": 0.5}  # of PyTorch's
 START_SECONDS = 0.1  # import, load, predict, beyond `import numpy`
 INSTALLED = 0.5  # of PyTorch's

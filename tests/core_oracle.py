@@ -46,6 +46,7 @@ class Model:
     dropout: dict[str, float] = field(default_factory=dict)
     seed: int = 0
     scale: float = 0.5
+    head: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         plain = self._traced()
@@ -63,6 +64,7 @@ class Model:
             tie_weights=self.tie_weights,
             dtype=self.dtype,
             output_bias=self.output_bias,
+            **self.head,
         )
         rng = np.random.default_rng(self.seed)
         self.values = [
@@ -110,6 +112,11 @@ class Model:
             [state.get(layer, k) for k in range(len(graph.states))]
             for layer, graph in enumerate(self.graphs)
         ]
+
+    def head_tensors(self, values):
+        """Those of the head among all tensors, a tied weight with them."""
+        n = 1 + sum(len(graph.parameters) for graph in self.graphs)
+        return [values[0], *values[n:]] if self.tie_weights else values[n:]
 
     def parts(self):
         """Embedding, parameters by layer, output weight, output bias; float64."""

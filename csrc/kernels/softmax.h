@@ -18,9 +18,11 @@ struct rk_softmax_kernels {
     /* Row by row the largest of the true units, as row_max does, but panel after panel:
      * for values whose panels lie far apart. */
     void (*max)(void *max, const void *src, size_t panel_stride, size_t width, size_t rows);
-    /* plain (rows, width) = (src - max) - log_sum, as `vector` subtracts. */
-    void (*normalise)(void *plain, const void *src, size_t panel_stride, size_t width,
-                      size_t rows, const void *max, const void *log_sum);
+    /* Rows of plain reals, row_stride bytes apart, = (src - max) - log_sum (+ shift, unless
+     * NULL), as `vector` subtracts and adds; max, log_sum and shift are one a row. */
+    void (*normalise)(void *plain, size_t row_stride, const void *src, size_t panel_stride,
+                      size_t width, size_t rows, const void *max, const void *log_sum,
+                      const void *shift);
 };
 
 #endif

@@ -103,25 +103,41 @@ static void RK_T(softmax_exp_sum)(void *sum, void *exps, const void *src,
     }
 }
 
-static void RK_T(softmax_normalise)(void *plain, const void *src, size_t panel_stride,
-                                    size_t width, size_t rows, const void *max,
-                                    const void *log_sum)
+/* One row. */
+RK_INLINE void RK_T(softmax_normalise_row)(RK_REAL *out, const char *panel,
+                                           size_t panel_stride, size_t width, v_real top,
+                                           v_real less, const v_real *more)
 {
-    RK_REAL *out = plain;
+    size_t n = 0;
+    for (size_t left = width; left > 0; left -= n, out += n, panel += panel_stride) {
+        v_real x[RK_VP];
+        RK_EACH(j, RK_VP) {
+            x[j] = v_load(panel + j * RK_VBYTES) - top - less;
+            if (more)
+                x[j] += *more;
+        }
+        n = left < RK_LANES ? left : RK_LANES;
+        if (n == RK_LANES)
+            memcpy(out, x, sizeof x);
+        else
+            memcpy(out, x, n * sizeof *out);
+    }
+}
+
+static void RK_T(softmax_normalise)(void *plain, size_t row_stride, const void *src,
+                                    size_t panel_stride, size_t width, size_t rows,
+                                    const void *max, const void *log_sum, const void *shift)
+{
     for (size_t r = 0; r < rows; r++) {
+        RK_REAL *out = (RK_REAL *)((char *)plain + r * row_stride);
         const char *panel = (const char *)src + r * RK_PANEL;
         v_real top = v_load((const char *)max + r * RK_PANEL);
         v_real less = v_load((const char *)log_sum + r * RK_PANEL);
-        size_t n = 0;
-        for (size_t left = width; left > 0; left -= n, out += n, panel += panel_stride) {
-            v_real x[RK_VP];
-            RK_EACH(j, RK_VP)
-                x[j] = v_load(panel + j * RK_VBYTES) - top - less;
-            n = left < RK_LANES ? left : RK_LANES;
-            if (n == RK_LANES)
-                memcpy(out, x, sizeof x);
-            else
-                memcpy(out, x, n * sizeof *out);
+        if (shift) {
+            v_real more = v_load((const char *)shift + r * RK_PANEL);
+            RK_T(softmax_normalise_row)(out, panel, panel_stride, width, top, less, &more);
+        } else {
+            RK_T(softmax_normalise_row)(out, panel, panel_stride, width, top, less, NULL);
         }
     }
 }

@@ -44,6 +44,9 @@ void rk_pack(enum rk_dtype dtype, char *packed, const void *plain, size_t blocks
              size_t k);
 void rk_unpack(enum rk_dtype dtype, void *plain, const char *packed, size_t blocks,
                size_t n, size_t k);
+/* One unit's columns [k0, k1) from one packed weight of k columns to another. */
+void rk_unit_copy(enum rk_dtype dtype, char *to, size_t to_unit, const char *from,
+                  size_t from_unit, size_t k, size_t k0, size_t k1);
 /* Packed -> packed transpose, the share of panels [panel0, panel1) of the transpose. */
 void rk_transpose(const struct rk_kernels *kernels, char *transposed, const char *packed,
                   size_t blocks, size_t n, size_t k, size_t panel0, size_t panel1);

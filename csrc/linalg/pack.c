@@ -53,6 +53,16 @@ INLINE void transpose_part(char *to, const char *from, size_t units, size_t colu
             move(to, u * (RK_PANEL / size) + j, from, j * (RK_PANEL / size) + u, size);
 }
 
+INLINE void unit_copy(char *to, size_t to_unit, const char *from, size_t from_unit,
+                      size_t k, size_t k0, size_t k1, size_t size)
+{
+    const size_t lanes = RK_PANEL / size;
+    to += (to_unit / lanes * k * lanes + to_unit % lanes) * size;
+    from += (from_unit / lanes * k * lanes + from_unit % lanes) * size;
+    for (size_t i = k0; i < k1; i++)
+        move(to, i * lanes, from, i * lanes, size);
+}
+
 INLINE void rows_pack(char *step, size_t panel_stride, const char *plain, size_t n_rows,
                       size_t width, size_t size)
 {
@@ -94,6 +104,16 @@ void rk_unpack(enum rk_dtype dtype, void *plain, const char *packed, size_t bloc
         unpack(plain, packed, blocks, n, k, 4);
     } else {
         unpack(plain, packed, blocks, n, k, 8);
+    }
+}
+
+void rk_unit_copy(enum rk_dtype dtype, char *to, size_t to_unit, const char *from,
+                  size_t from_unit, size_t k, size_t k0, size_t k1)
+{
+    if (dtype == RK_FLOAT32) {
+        unit_copy(to, to_unit, from, from_unit, k, k0, k1, 4);
+    } else {
+        unit_copy(to, to_unit, from, from_unit, k, k0, k1, 8);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * A language model over windows of token ids: embedding, layers of cells, softmax head.
+ * A language model over windows of token ids: embedding, layers of cells, head.
  * Three calls make a training step: rk_window_forward (outputs and loss),
  * rk_window_backward (gradients by layers), rk_solver_step (clip and update).
  *
@@ -16,6 +16,7 @@
 #ifndef RK_NETWORK_H
 #define RK_NETWORK_H
 
+#include "heads/head.h"
 #include "program/program.h"
 #include "solvers/solver.h"
 
@@ -28,13 +29,17 @@ struct rk_network {
     size_t vocab_size, embedding_size;
     bool tie_weights; /* the head's weight is the embedding: needs equal widths */
     bool output_bias;
+    enum rk_head_kind head;
+    size_t n_samples;  /* sampled */
+    size_t n_clusters; /* adaptive: the first word and the width of each */
+    const int32_t *cutoffs, *cluster_widths;
     size_t n_layers;
     const struct rk_program *const *programs; /* one a layer; only read during the call */
 };
 
 /* All parameters of a network in one packed arena. Tensors by index: embedding, each
- * layer's parameters in its program's order, output weight (absent when tied), output bias
- * (absent without one). Zero at first. */
+ * layer's parameters in its program's order, the head's (heads/head.h; its first one is
+ * absent when tied). Zero at first. */
 struct rk_weights;
 
 enum rk_status rk_weights_create(struct rk_weights **weights,
@@ -107,7 +112,7 @@ struct rk_window_input {
                                     NULL: all 1 */
     const uint8_t *resets;       /* not 0: the row starts anew before this step; NULL */
     const uint8_t *active;       /* 0: the row has ended, its state stands still; NULL */
-    uint64_t seed;               /* of the dropout masks */
+    uint64_t seed;               /* of the dropout masks, and of a head that samples */
     uint32_t update;             /* number of the window within the fit */
     void *log_probabilities;     /* (batch, vocab) after the last step (OUT); NULL. In place
                                     of targets, and not from a window that is training */
@@ -127,7 +132,9 @@ enum rk_status rk_window_forward(struct rk_window *window, struct rk_state *stat
                                  struct rk_error *error);
 
 /* Of the last forward, (n_steps, batch): log-likelihood of the targets (0 where not scored)
- * and whether the target was the likeliest word (the first one among equals). */
+ * and whether the target was the likeliest word (the first one among equals). In training
+ * a sampled head knows the words of its sample alone, and an adaptive one says whether the
+ * target is the likeliest of its cluster and this the likeliest of the root's classes. */
 enum rk_status rk_window_get_log_likelihood(void *plain, const struct rk_window *window,
                                             struct rk_error *error);
 enum rk_status rk_window_get_hits(uint8_t *plain, const struct rk_window *window,

@@ -6,7 +6,7 @@
 #define RK_NETWORK_PARTS_H
 
 #include "heads/embedding.h"
-#include "heads/softmax.h"
+#include "heads/head.h"
 #include "network/network.h"
 
 /* ----------------------------------------------------------------- weights */
@@ -15,6 +15,7 @@
  * (a vector as a weight of one column). */
 struct rk_tensor {
     bool is_table, is_vector;
+    bool by_units; /* its gradient holds only some of the rows, as that of a table does */
     size_t blocks, width, columns;
     size_t offset, n_bytes;
 };
@@ -23,19 +24,16 @@ struct rk_weights {
     const struct rk_kernels *kernels;
     enum rk_dtype dtype;
     size_t vocab_size, embedding_size, hidden_size, n_layers;
-    bool tie_weights, output_bias;
+    bool tie_weights;
+    struct rk_head_shape head;
     size_t n_tensors;
     size_t layer_tensor[RK_MAX_LAYERS + 1]; /* the first one of a layer */
+    size_t head_tensor[RK_MAX_HEAD_TENSORS];
     struct rk_tensor *tensors;
     size_t n_bytes;
     char *arena;
 };
 
-/* The arena's tensors that the head and the embedding read. */
-static inline size_t rk_weights_output(const struct rk_weights *weights)
-{
-    return weights->tie_weights ? 0 : weights->layer_tensor[weights->n_layers];
-}
 static inline const char *rk_weights_at(const struct rk_weights *weights, size_t index)
 {
     return weights->arena + weights->tensors[index].offset;
@@ -83,7 +81,7 @@ struct rk_window {
     enum rk_window_phase phase;
     bool running; /* a call is under way: taken and released atomically */
     struct rk_embedding embedding;
-    struct rk_softmax head;
+    struct rk_head head;
     struct rk_sequence sequences[RK_MAX_LAYERS];
 
     /* The plan (see window.c). A "list" has one entry for each step and row. */
@@ -96,10 +94,11 @@ struct rk_window {
     const char **parameters;     /* by tensor */
     const char **initial_states; /* by state, layer after layer */
     /* Training: */
-    char **transposed;  /* by tensor: packed transpose, NULL where none is read */
-    char **gradient;    /* by tensor; of a table of its own the rows of `tokens` */
-    char *gradients;    /* laid out as the weights, all but that table */
-    int32_t *tokens;    /* the window's distinct tokens, where there is that table */
+    char **transposed; /* by tensor: packed transpose, NULL where none is read */
+    char **gradient;   /* by tensor, laid out as it; of a table the rows of `tokens` */
+    char *head_gradient[RK_MAX_HEAD_TENSORS]; /* the head's among them */
+    const int32_t **places;                   /* by tensor, as rk_gradient has them */
+    int32_t *tokens;    /* the window's distinct tokens, where there is a table */
     int32_t *token_row; /* by token: 1 + its row in gradient[0], or 0 */
     size_t n_tokens;
     char *output_gradient; /* [shard][step][panel][row] of the top layer */
@@ -119,12 +118,6 @@ struct rk_window {
 /* Finds the tokens that repeat (repeats.c); NULL when too few do for it to pay. */
 const struct rk_repeats *rk_window_find_repeats(struct rk_window *window);
 void rk_window_plan_repeats(struct rk_window *window, struct rk_arena *arena);
-
-/* Where the gradients begin in the layout of the weights: behind a table of its own. */
-static inline size_t rk_window_gradients_offset(const struct rk_window *window)
-{
-    return window->token_row ? window->weights->tensors[0].n_bytes : 0;
-}
 
 /* What comes into forward, checked as a whole before anything runs. */
 enum rk_status rk_window_check_input(const struct rk_window *window,

@@ -57,7 +57,7 @@ static enum rk_status reserve_threads(struct rk_window *window, int n_threads,
     rk_free(window->thread_scratch);
     window->thread_scratch = NULL;
     window->scratch_threads = 0;
-    if (rk_mul(rk_softmax_scratch(&window->head), (size_t)n_threads, &n_bytes))
+    if (rk_mul(rk_head_scratch(&window->head), (size_t)n_threads, &n_bytes))
         window->thread_scratch = rk_alloc(n_bytes);
     if (!window->thread_scratch)
         return rk_fail(error, RK_NOMEM, "no memory for the scratch of %d threads",
@@ -71,7 +71,7 @@ static enum rk_status reserve_threads(struct rk_window *window, int n_threads,
 struct forward {
     struct rk_window *window;
     const struct rk_window_input *input;
-    struct rk_softmax_task head;
+    struct rk_head_task head;
 };
 
 /* One flag a row, in all lanes; `absent` where there is no array. */
@@ -125,22 +125,18 @@ static void embed(const struct rk_window *window, const struct rk_team *team, in
     }
 }
 
-/* Zeroes this thread's share of what will be added to. A head that runs writes its own
- * gradients, and those of the outputs where every row is scored. */
+/* Zeroes this thread's share of what will be added to. A head writes its own gradients, and
+ * those of the outputs where every row is scored. */
 static void start_gradients(const struct forward *forward, const struct rk_team *team,
                             int thread)
 {
     const struct rk_window *window = forward->window;
     const struct rk_weights *weights = window->weights;
-    const struct rk_tensor *output = &weights->tensors[rk_weights_output(weights)];
-    bool tied = weights->tie_weights, head_runs = forward->head.n_rows > 0;
-    size_t first = tied && !head_runs ? 0 : weights->tensors[0].n_bytes;
-    size_t end = head_runs && !tied ? output->offset : weights->n_bytes;
-    size_t offset = rk_window_gradients_offset(window);
-    zero_share(window->gradients + (first - offset), end - first, team, thread);
-    if (!tied)
+    for (size_t i = 1; i < weights->layer_tensor[weights->n_layers]; i++)
+        zero_share(window->gradient[i], weights->tensors[i].n_bytes, team, thread);
+    if (window->token_row)
         zero_share(window->gradient[0], window->n_tokens * table_row(window), team, thread);
-    if (forward->head.n_rows < window->n_steps * window->batch)
+    if (forward->head.words.n_rows < window->n_steps * window->batch)
         zero_share(window->output_gradient,
                    window->n_shards * output_gradient(window).shard_stride, team, thread);
 }
@@ -161,8 +157,8 @@ static void forward_task(void *context, struct rk_team *team, int thread)
     rk_team_wait(team);
     for (size_t l = 0; l < window->weights->n_layers; l++)
         rk_sequence_forward(&window->sequences[l], team, thread);
-    if (forward->head.n_rows > 0)
-        rk_softmax_run(&window->head, &forward->head, team, thread);
+    if (forward->head.words.n_rows > 0 || window->training)
+        rk_head_run(&window->head, &forward->head, team, thread);
 }
 
 /* Gives each distinct token of the window a row of the embedding's gradient. */
@@ -229,26 +225,34 @@ static enum rk_status start_layers(struct rk_window *window, const struct rk_sta
     return status;
 }
 
+/* The log-probabilities of all words at some rows of the list. */
+static struct rk_head_task predict_rows(const struct rk_window *window, const int32_t *rows,
+                                        size_t n_rows, void *log_probabilities)
+{
+    const struct rk_weights *weights = window->weights;
+    return (struct rk_head_task){
+        .words = {.hidden = window->sequences[weights->n_layers - 1].output,
+                  .batch = window->batch,
+                  .rows = rows,
+                  .n_rows = n_rows,
+                  .log_probabilities = log_probabilities,
+                  .row_stride = weights->vocab_size * rk_real_size(weights->dtype)}};
+}
+
 /* The head's rows are those of the last step. */
-static struct rk_softmax_task start_prediction(struct rk_window *window,
-                                               const struct rk_window_input *input)
+static struct rk_head_task start_prediction(struct rk_window *window,
+                                            const struct rk_window_input *input)
 {
     size_t batch = input->batch;
     for (size_t b = 0; b < batch; b++)
         window->scored[b] = (int32_t)((input->n_steps - 1) * batch + b);
-    return (struct rk_softmax_task){
-        .hidden = window->sequences[window->weights->n_layers - 1].output,
-        .batch = batch,
-        .rows = window->scored,
-        .n_rows = batch,
-        .log_probabilities = input->log_probabilities,
-    };
+    return predict_rows(window, window->scored, batch, input->log_probabilities);
 }
 
 /* What the head has to do: the rows that have a weight. */
-static struct rk_softmax_task start_head(struct rk_window *window,
-                                         const struct rk_window_input *input,
-                                         double *weight_sum)
+static struct rk_head_task start_head(struct rk_window *window,
+                                      const struct rk_window_input *input,
+                                      double *weight_sum)
 {
     const struct rk_weights *weights = window->weights;
     size_t n = input->n_steps * input->batch, n_scored = 0;
@@ -261,24 +265,24 @@ static struct rk_softmax_task start_head(struct rk_window *window,
             window->scored[n_scored++] = (int32_t)i;
         *weight_sum += weight;
     }
-    struct rk_softmax_task task = {
-        .hidden = window->sequences[weights->n_layers - 1].output,
-        .batch = input->batch,
-        .rows = window->scored,
-        .n_rows = n_scored,
-        .targets = input->targets,
-        .weights = input->target_weights,
-        .weight_sum = *weight_sum,
-        .log_likelihood = window->log_likelihood,
-        .hits = window->hits,
+    struct rk_head_task task = {
+        .words = {.hidden = window->sequences[weights->n_layers - 1].output,
+                  .batch = input->batch,
+                  .rows = window->scored,
+                  .n_rows = n_scored,
+                  .targets = input->targets,
+                  .weights = input->target_weights,
+                  .weight_sum = *weight_sum,
+                  .log_likelihood = window->log_likelihood,
+                  .hits = window->hits},
+        .seed = input->seed,
+        .update = input->update,
     };
-    if (!window->training)
-        return task;
-    task.weight_gradient = window->gradient[rk_weights_output(weights)];
-    if (weights->output_bias)
-        task.bias_gradient = window->gradient[weights->n_tensors - 1];
-    task.hidden_gradient = output_gradient(window);
-    task.thread_scratch = window->thread_scratch;
+    if (window->training) {
+        task.gradients = window->head_gradient;
+        task.words.hidden_gradient = output_gradient(window);
+        task.words.thread_scratch = window->thread_scratch;
+    }
     return task;
 }
 
@@ -341,11 +345,12 @@ static enum rk_status run_forward(struct rk_window *window, struct rk_state *sta
     forward.head = start_head(window, input, &loss->weight_sum);
     if (input->log_probabilities)
         forward.head = start_prediction(window, input);
+    rk_head_start(&window->head, &forward.head);
     status = rk_team_run(&team, forward_task, &forward);
     if (status != RK_OK)
         return rk_fail(error, status, "cancelled");
     keep_final_states(window, state);
-    loss->loss = input->targets ? mean_loss(window, &forward.head) : 0;
+    loss->loss = input->targets ? mean_loss(window, &forward.head.words) : 0;
     window->phase = RK_WINDOW_FORWARD;
     return RK_OK;
 }
@@ -368,13 +373,13 @@ enum rk_status rk_window_forward(struct rk_window *window, struct rk_state *stat
 
 struct prediction {
     const struct rk_window *window;
-    struct rk_softmax_task head;
+    struct rk_head_task head;
 };
 
 static void prediction_task(void *context, struct rk_team *team, int thread)
 {
     const struct prediction *prediction = context;
-    rk_softmax_run(&prediction->window->head, &prediction->head, team, thread);
+    rk_head_run(&prediction->window->head, &prediction->head, team, thread);
 }
 
 static enum rk_status check_rows(const struct rk_window *window, const int32_t *rows,
@@ -403,12 +408,9 @@ enum rk_status rk_window_log_probabilities(void *plain, struct rk_window *window
         struct rk_team team = start_team(window, run, n_rows);
         struct prediction prediction = {
             .window = window,
-            .head = {.hidden = window->sequences[window->weights->n_layers - 1].output,
-                     .batch = window->batch,
-                     .rows = rows,
-                     .n_rows = n_rows,
-                     .log_probabilities = plain},
+            .head = predict_rows(window, rows, n_rows, plain),
         };
+        rk_head_start(&window->head, &prediction.head);
         status = rk_team_run(&team, prediction_task, &prediction);
         if (status != RK_OK)
             rk_fail(error, status, "cancelled");

@@ -16,9 +16,8 @@ enum rk_status rk_network_solver_create(struct rk_solver **solver,
         tensors[i] = (struct rk_solver_tensor){
             .offset = weights->tensors[i].offset,
             .n_bytes = weights->tensors[i].n_bytes,
-            .row_bytes = weights->tensors[i].is_table
-                             ? weights->tensors[i].n_bytes / weights->vocab_size
-                             : 0,
+            .n_units = weights->tensors[i].by_units ? weights->tensors[i].width : 0,
+            .is_table = weights->tensors[i].is_table,
             .decay = decay[i] != 0,
             .low = limits[i][0],
             .high = limits[i][1],
@@ -89,10 +88,8 @@ enum rk_status rk_network_update(struct rk_weights *weights, struct rk_solver *s
         return status;
     status = rk_window_check_gradients(window, error);
     const struct rk_gradient gradient = {
-        .values = window->gradients,
-        .offset = rk_window_gradients_offset(window),
-        .rows = window->gradient ? window->gradient[0] : NULL,
-        .row = window->token_row,
+        .values = (const char *const *)window->gradient,
+        .places = window->places,
     };
     struct rk_team team;
     rk_team_init(&team, run->n_threads);

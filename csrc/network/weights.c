@@ -75,10 +75,31 @@ static bool add_tensor(struct rk_weights *weights, struct rk_tensor tensor)
     return rk_add(weights->n_bytes, n_bytes, &weights->n_bytes);
 }
 
+static bool add_head(struct rk_weights *weights)
+{
+    bool fits = true;
+    for (size_t i = 0; i < rk_head_n_tensors(&weights->head); i++) {
+        struct rk_head_tensor tensor = rk_head_tensor(&weights->head, i);
+        weights->head_tensor[i] = i == 0 && weights->tie_weights ? 0 : weights->n_tensors;
+        if (i == 0 && weights->tie_weights)
+            continue;
+        fits = add_tensor(
+                   weights,
+                   (struct rk_tensor){.is_vector = tensor.columns == 0,
+                                      .by_units = tensor.by_units,
+                                      .blocks = 1,
+                                      .width = tensor.rows,
+                                      .columns = tensor.columns ? tensor.columns : 1}) &&
+               fits;
+    }
+    return fits;
+}
+
 static bool add_tensors(struct rk_weights *weights, const struct rk_network *network)
 {
     size_t vocab = network->vocab_size;
     bool fits = add_tensor(weights, (struct rk_tensor){.is_table = !network->tie_weights,
+                                                       .by_units = !network->tie_weights,
                                                        .blocks = 1,
                                                        .width = vocab,
                                                        .columns = network->embedding_size});
@@ -94,18 +115,27 @@ static bool add_tensors(struct rk_weights *weights, const struct rk_network *net
         }
     }
     weights->layer_tensor[network->n_layers] = weights->n_tensors;
-    if (!network->tie_weights)
-        fits = add_tensor(weights, (struct rk_tensor){.blocks = 1,
-                                                      .width = vocab,
-                                                      .columns = weights->hidden_size}) &&
-               fits;
-    if (network->output_bias)
-        fits =
-            add_tensor(weights,
-                       (struct rk_tensor){
-                           .is_vector = true, .blocks = 1, .width = vocab, .columns = 1}) &&
-            fits;
-    return fits;
+    return add_head(weights) && fits;
+}
+
+/* For a network whose numbers have been looked at. */
+static struct rk_head_shape head_shape(const struct rk_network *network)
+{
+    struct rk_head_shape shape = {
+        .kind = network->head,
+        .vocab = network->vocab_size,
+        .width = rk_program_output_width(network->programs[network->n_layers - 1]),
+        .tied = network->tie_weights,
+        .bias = network->output_bias,
+        .n_samples = network->n_samples,
+        .clusters = {.n = network->n_clusters},
+    };
+    for (size_t i = 0; i < network->n_clusters && i < RK_MAX_CLUSTERS; i++) {
+        int32_t cutoff = network->cutoffs[i], width = network->cluster_widths[i];
+        shape.clusters.cutoff[i] = cutoff < 0 ? 0 : (size_t)cutoff;
+        shape.clusters.width[i] = width < 0 ? 0 : (size_t)width;
+    }
+    return shape;
 }
 
 static enum rk_status check_network(const struct rk_network *network,
@@ -136,14 +166,15 @@ static enum rk_status check_network(const struct rk_network *network,
         return rk_fail(error, RK_INVALID,
                        "tie_weights needs outputs as wide as the embedding: %zu and %zu",
                        width, network->embedding_size);
-    return RK_OK;
+    struct rk_head_shape head = head_shape(network);
+    return rk_head_check(&head, error);
 }
 
 static enum rk_status alloc_tensors(struct rk_weights *weights,
                                     const struct rk_network *network,
                                     struct rk_error *error)
 {
-    size_t n_tensors = 3; /* at most: embedding, output weight, output bias */
+    size_t n_tensors = 1 + rk_head_n_tensors(&weights->head);
     for (size_t l = 0; l < network->n_layers; l++)
         n_tensors += rk_program_n_parameters(network->programs[l]);
     weights->tensors = rk_alloc(n_tensors * sizeof *weights->tensors);
@@ -179,7 +210,7 @@ enum rk_status rk_weights_create(struct rk_weights **result,
         .hidden_size = rk_program_output_width(network->programs[network->n_layers - 1]),
         .n_layers = network->n_layers,
         .tie_weights = network->tie_weights,
-        .output_bias = network->output_bias,
+        .head = head_shape(network),
     };
     status = alloc_tensors(weights, network, error);
     if (status == RK_OK)

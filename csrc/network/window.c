@@ -6,29 +6,52 @@
 
 #include <string.h>
 
+#include "heads/real.h"
+
 /* -------------------------------------------------------------------- memory */
+
+/* The head's number of a tensor, or the number of the head's tensors. */
+static size_t number_in_head(const struct rk_weights *weights, size_t index)
+{
+    size_t i = 0, n = rk_head_n_tensors(&weights->head);
+    while (i < n && weights->head_tensor[i] != index)
+        i++;
+    return i;
+}
 
 /* Places for the gradients: of what the window can read of the embedding, of all else. */
 static void plan_gradients(struct rk_window *window, struct rk_arena *arena)
 {
     const struct rk_weights *weights = window->weights;
-    size_t table_bytes = 0, n = window->max_steps * window->max_batch;
+    size_t n = window->max_steps * window->max_batch;
+    size_t most = n < weights->vocab_size ? n : weights->vocab_size;
     size_t row_bytes = rk_panels(weights->dtype, weights->embedding_size) * RK_PANEL;
-    char *rows = NULL;
     window->gradient = rk_arena_take(arena, weights->n_tensors, sizeof *window->gradient);
+    window->places = rk_arena_take(arena, weights->n_tensors, sizeof *window->places);
     if (!weights->tie_weights) {
-        size_t most = n < weights->vocab_size ? n : weights->vocab_size;
-        table_bytes = weights->tensors[0].n_bytes;
-        rows = rk_arena_take(arena, most, row_bytes);
         window->tokens = rk_arena_take(arena, most, sizeof *window->tokens);
         window->token_row =
             rk_arena_take(arena, weights->vocab_size, sizeof *window->token_row);
     }
-    window->gradients = rk_arena_take(arena, weights->n_bytes - table_bytes, 1);
-    for (size_t i = 0; arena->base && i < weights->n_tensors; i++)
-        window->gradient[i] =
-            i == 0 && rows ? rows
-                           : window->gradients + (weights->tensors[i].offset - table_bytes);
+    for (size_t i = 0; i < weights->n_tensors; i++) {
+        const struct rk_tensor *tensor = &weights->tensors[i];
+        size_t in_head = number_in_head(weights, i), n_bytes = tensor->n_bytes;
+        bool is_heads = in_head < rk_head_n_tensors(&weights->head);
+        if (tensor->is_table && !rk_mul(most, row_bytes, &n_bytes))
+            arena->overflow = true;
+        if (is_heads)
+            n_bytes = rk_head_gradient_size(&window->head, in_head);
+        char *gradient = rk_arena_take(arena, n_bytes, 1);
+        if (!arena->base)
+            continue;
+        window->gradient[i] = gradient;
+        if (tensor->is_table)
+            window->places[i] = window->token_row;
+        if (is_heads) {
+            window->head_gradient[in_head] = gradient;
+            window->places[i] = rk_head_places(&window->head, in_head);
+        }
+    }
 }
 
 static void plan_training(struct rk_window *window, struct rk_arena *arena)
@@ -95,7 +118,7 @@ static void plan(struct rk_window *window, struct rk_arena *arena)
         n_states += rk_program_n_states(program);
     }
     window->initial_states = rk_arena_take(arena, n_states, sizeof *window->initial_states);
-    rk_softmax_plan(&window->head, arena, n, window->training);
+    rk_head_plan(&window->head, arena, n, window->training);
     rk_window_plan_repeats(window, arena);
     if (window->training)
         plan_training(window, arena);
@@ -147,7 +170,9 @@ static struct rk_window shape_of(const struct rk_weights *weights,
                                  const struct rk_program *const *programs, size_t n_steps,
                                  size_t batch, bool training)
 {
-    size_t output = rk_weights_output(weights), bias = weights->n_tensors - 1;
+    const char *tensors[RK_MAX_HEAD_TENSORS];
+    for (size_t i = 0; i < rk_head_n_tensors(&weights->head); i++)
+        tensors[i] = rk_weights_at(weights, weights->head_tensor[i]);
     struct rk_window window = {
         .weights = weights,
         .training = training,
@@ -157,11 +182,7 @@ static struct rk_window shape_of(const struct rk_weights *weights,
                       .tied = weights->tie_weights,
                       .width = weights->embedding_size,
                       .table = rk_weights_at(weights, 0)},
-        .head = {.kernels = weights->kernels,
-                 .vocab = weights->vocab_size,
-                 .width = weights->hidden_size,
-                 .weight = rk_weights_at(weights, output),
-                 .bias = weights->output_bias ? rk_weights_at(weights, bias) : NULL},
+        .head = rk_head_of(weights->kernels, &weights->head, tensors),
     };
     for (size_t l = 0; l < weights->n_layers; l++) {
         window.sequences[l].program = programs[l];
@@ -294,17 +315,29 @@ enum rk_status rk_window_get_outputs(void *plain, const struct rk_window *window
     return RK_OK;
 }
 
-/* The table's gradient in full: zero but for the rows of the window's tokens. */
-static void unpack_rows(const struct rk_window *window, char *plain)
+/* A gradient by units in full: zero but for the rows that have a place. */
+static void unpack_units(const struct rk_window *window, size_t index, char *plain)
 {
-    const struct rk_weights *weights = window->weights;
-    size_t width = weights->embedding_size;
-    size_t plain_row = width * rk_real_size(weights->dtype);
-    size_t row_bytes = rk_panels(weights->dtype, width) * RK_PANEL;
-    memset(plain, 0, weights->vocab_size * plain_row);
-    for (size_t i = 0; i < window->n_tokens; i++)
-        rk_rows_unpack(weights->dtype, plain + (size_t)window->tokens[i] * plain_row,
-                       window->gradient[0] + i * row_bytes, RK_PANEL, 1, width);
+    enum rk_dtype dtype = window->weights->dtype;
+    const struct rk_tensor *tensor = &window->weights->tensors[index];
+    const int32_t *places = window->places[index];
+    const char *gradient = window->gradient[index];
+    size_t width = tensor->columns, row_bytes = rk_panels(dtype, width) * RK_PANEL;
+    size_t lanes = rk_lanes(dtype);
+    memset(plain, 0, tensor->width * width * rk_real_size(dtype));
+    for (size_t unit = 0; unit < tensor->width; unit++) {
+        size_t place = (size_t)places[unit] - 1;
+        char *row = plain + unit * width * rk_real_size(dtype);
+        if (places[unit] == 0)
+            continue;
+        if (tensor->is_table)
+            rk_rows_unpack(dtype, row, gradient + place * row_bytes, RK_PANEL, 1, width);
+        else
+            for (size_t k = 0; k < width; k++)
+                rk_real_set(dtype, row, k,
+                            rk_real_get(dtype, gradient + place / lanes * width * RK_PANEL,
+                                        k * lanes + place % lanes));
+    }
 }
 
 enum rk_status rk_window_get_gradient(void *plain, const struct rk_window *window,
@@ -315,8 +348,8 @@ enum rk_status rk_window_get_gradient(void *plain, const struct rk_window *windo
         status = rk_weights_check_index(window->weights, index, error);
     if (status != RK_OK)
         return status;
-    if (index == 0 && window->token_row)
-        unpack_rows(window, plain);
+    if (window->places[index])
+        unpack_units(window, index, plain);
     else
         rk_tensor_unpack(&window->weights->tensors[index], window->weights->dtype, plain,
                          window->gradient[index]);

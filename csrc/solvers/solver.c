@@ -5,13 +5,15 @@
 #include <string.h>
 
 #include "kernels/update.h"
+#include "linalg/linalg.h"
 
-/* The arrays are cut into blocks, none across two tensors or through a row. Threads own
- * blocks; the norm adds the blocks' sums in order, so that it does not depend on who made
- * them. */
+/* The arrays are cut into blocks, none across two tensors or through a line: a row of a
+ * table, or a panel of a packed weight, with as many units as lanes. Threads own blocks;
+ * the norm adds the blocks' sums in order, so that it does not depend on who made them. */
 enum {
     BLOCK_BYTES = 64 << 10,
-    LONG_STEP = 64 << 20, /* bytes of weights that may take 50 ms on one thread */
+    PIECE_BYTES = 4 << 10, /* of a panel whose units' gradients are gathered */
+    LONG_STEP = 64 << 20,  /* bytes of weights that may take 50 ms on one thread */
 };
 
 struct block {
@@ -71,17 +73,33 @@ static enum rk_status check_tensors(const struct rk_solver_tensor *tensors,
     return RK_OK;
 }
 
-static size_t block_bytes(const struct rk_solver_tensor *tensor)
+/* Units of a line of a tensor whose gradient comes by units. */
+static size_t line_units(const struct rk_solver *solver,
+                         const struct rk_solver_tensor *tensor)
 {
-    size_t row = tensor->row_bytes;
-    if (row == 0)
-        return BLOCK_BYTES;
-    return row < BLOCK_BYTES ? BLOCK_BYTES / row * row : row;
+    return tensor->is_table ? 1 : solver->kernels->lanes;
 }
 
-static size_t blocks_of(const struct rk_solver_tensor *tensor)
+static size_t line_bytes(const struct rk_solver *solver,
+                         const struct rk_solver_tensor *tensor)
 {
-    size_t whole = block_bytes(tensor);
+    size_t units = line_units(solver, tensor);
+    return tensor->n_bytes / ((tensor->n_units + units - 1) / units);
+}
+
+static size_t block_bytes(const struct rk_solver *solver,
+                          const struct rk_solver_tensor *tensor)
+{
+    if (tensor->n_units == 0)
+        return BLOCK_BYTES;
+    size_t line = line_bytes(solver, tensor);
+    return line < BLOCK_BYTES ? BLOCK_BYTES / line * line : line;
+}
+
+static size_t blocks_of(const struct rk_solver *solver,
+                        const struct rk_solver_tensor *tensor)
+{
+    size_t whole = block_bytes(solver, tensor);
     return tensor->n_bytes / whole + (tensor->n_bytes % whole != 0);
 }
 
@@ -90,7 +108,7 @@ static void cut_blocks(struct rk_solver *solver)
     struct block *block = solver->blocks;
     for (size_t i = 0; i < solver->n_tensors; i++) {
         const struct rk_solver_tensor *tensor = &solver->tensors[i];
-        size_t whole = block_bytes(tensor);
+        size_t whole = block_bytes(solver, tensor);
         for (size_t done = 0; done < tensor->n_bytes; done += whole, block++) {
             size_t left = tensor->n_bytes - done;
             *block = (struct block){.offset = tensor->offset + done,
@@ -134,7 +152,7 @@ enum rk_status rk_solver_create(struct rk_solver **result, const struct rk_kerne
     solver->n_tensors = n_tensors;
     solver->n_bytes = tensors[n_tensors - 1].offset + tensors[n_tensors - 1].n_bytes;
     for (size_t i = 0; i < n_tensors; i++)
-        solver->n_blocks += blocks_of(&tensors[i]);
+        solver->n_blocks += blocks_of(solver, &tensors[i]);
     if (!alloc_arrays(solver)) {
         rk_fail(error, RK_NOMEM, "no memory for a solver of %zu bytes of weights",
                 solver->n_bytes);
@@ -235,35 +253,86 @@ static struct rk_update start_update(const struct step *step, double norm)
     return update;
 }
 
-static const char *values_at(const struct rk_gradient *gradient, const struct block *block)
+/* ------------------------------------------------------- gradients by units */
+
+/* Whether any unit of a line has a gradient. */
+static bool has_gradient(const struct step *step, size_t tensor, size_t line)
 {
-    return gradient->values + (block->offset - gradient->offset);
+    const struct rk_solver_tensor *rules = &step->solver->tensors[tensor];
+    size_t units = line_units(step->solver, rules), unit = line * units;
+    size_t end = unit + units < rules->n_units ? unit + units : rules->n_units;
+    while (unit < end && step->gradient->places[tensor][unit] == 0)
+        unit++;
+    return unit < end;
 }
 
-/* The gradient of a row of the table, or NULL. */
-static const char *row_gradient(const struct rk_gradient *gradient,
-                                const struct rk_solver_tensor *table, size_t row)
+/* How much of a line is looked at together: of a row of a table all. */
+static size_t piece_bytes(const struct step *step, size_t tensor, size_t at)
 {
-    size_t place = (size_t)gradient->row[row];
-    return place ? gradient->rows + (place - 1) * table->row_bytes : NULL;
+    const struct rk_solver_tensor *rules = &step->solver->tensors[tensor];
+    size_t left = line_bytes(step->solver, rules) - at;
+    return left < PIECE_BYTES || rules->is_table ? left : PIECE_BYTES;
+}
+
+/* The gradient of a line that has one, from byte `at` on: a row as it stands; of a panel a
+ * piece, gathered from its units' places. */
+static const char *line_gradient(const struct step *step, size_t tensor, size_t line,
+                                 size_t at, char piece[PIECE_BYTES])
+{
+    const struct rk_solver *solver = step->solver;
+    const struct rk_solver_tensor *rules = &solver->tensors[tensor];
+    const int32_t *places = step->gradient->places[tensor];
+    const char *values = step->gradient->values[tensor];
+    size_t lanes = solver->kernels->lanes, line_size = line_bytes(solver, rules);
+    if (rules->is_table)
+        return values + (size_t)(places[line] - 1) * line_size;
+    size_t columns = piece_bytes(step, tensor, at) / RK_PANEL;
+    memset(piece, 0, columns * RK_PANEL);
+    for (size_t lane = 0; lane < lanes && line * lanes + lane < rules->n_units; lane++) {
+        size_t place = (size_t)places[line * lanes + lane];
+        if (place)
+            rk_unit_copy(solver->kernels->dtype, piece, lane,
+                         values + (place - 1) / lanes * line_size + at, (place - 1) % lanes,
+                         columns, 0, columns);
+    }
+    return piece;
+}
+
+static double sum_lines(const struct step *step, const struct block *block)
+{
+    const struct rk_kernels *kernels = step->solver->kernels;
+    const struct rk_solver_tensor *tensor = &step->solver->tensors[block->tensor];
+    size_t line_size = line_bytes(step->solver, tensor);
+    size_t line = (block->offset - tensor->offset) / line_size;
+    char piece[PIECE_BYTES] __attribute__((aligned(RK_PANEL)));
+    double sum = 0;
+    for (size_t left = block->n_bytes / line_size; left > 0; left--, line++) {
+        if (!has_gradient(step, block->tensor, line))
+            continue;
+        for (size_t at = 0, n; at < line_size; at += n) {
+            n = piece_bytes(step, block->tensor, at);
+            sum += kernels->sum_squares(line_gradient(step, block->tensor, line, at, piece),
+                                        n / rk_real_size(kernels->dtype));
+        }
+    }
+    return sum;
+}
+
+/* ------------------------------------------------------------------- blocks */
+
+static const char *values_at(const struct step *step, const struct block *block)
+{
+    const struct rk_solver_tensor *tensor = &step->solver->tensors[block->tensor];
+    return step->gradient->values[block->tensor] + (block->offset - tensor->offset);
 }
 
 static double sum_block(const struct step *step, const struct block *block)
 {
     const struct rk_kernels *kernels = step->solver->kernels;
-    const struct rk_solver_tensor *tensor = &step->solver->tensors[block->tensor];
-    size_t real = rk_real_size(kernels->dtype);
-    if (!tensor->row_bytes)
-        return kernels->sum_squares(values_at(step->gradient, block),
-                                    block->n_bytes / real);
-    double sum = 0;
-    size_t row = (block->offset - tensor->offset) / tensor->row_bytes;
-    for (size_t left = block->n_bytes / tensor->row_bytes; left > 0; left--, row++) {
-        const char *gradient = row_gradient(step->gradient, tensor, row);
-        if (gradient)
-            sum += kernels->sum_squares(gradient, tensor->row_bytes / real);
-    }
-    return sum;
+    if (step->solver->tensors[block->tensor].n_units)
+        return sum_lines(step, block);
+    return kernels->sum_squares(values_at(step, block),
+                                block->n_bytes / rk_real_size(kernels->dtype));
 }
 
 static void update_part(const struct step *step, const struct rk_update *update, size_t at,
@@ -276,24 +345,32 @@ static void update_part(const struct step *step, const struct rk_update *update,
                       n_bytes / rk_real_size(solver->kernels->dtype));
 }
 
-/* Row by row where there is a gradient. Rows without one are a part together, or left
+/* Line by line where there is a gradient. Lines without one are a part together, or left
  * alone where they would not move. */
-static void update_rows(const struct step *step, const struct rk_update *update,
-                        const struct block *block)
+static void update_lines(const struct step *step, const struct rk_update *update,
+                         const struct block *block)
 {
-    const struct rk_solver_tensor *table = &step->solver->tensors[block->tensor];
+    const struct rk_solver_tensor *tensor = &step->solver->tensors[block->tensor];
     bool moves = step->solver->first || update->decay != 0 || update->shrink != 1 ||
                  isfinite(update->low) || isfinite(update->high);
-    size_t row_bytes = table->row_bytes, row = (block->offset - table->offset) / row_bytes;
-    size_t end = row + block->n_bytes / row_bytes, next;
-    for (; row < end; row = next) {
-        const char *gradient = row_gradient(step->gradient, table, row);
-        next = row + 1;
-        while (!gradient && next < end && !row_gradient(step->gradient, table, next))
+    size_t line_size = line_bytes(step->solver, tensor), next;
+    size_t line = (block->offset - tensor->offset) / line_size;
+    char piece[PIECE_BYTES] __attribute__((aligned(RK_PANEL)));
+    for (size_t end = line + block->n_bytes / line_size; line < end; line = next) {
+        size_t offset = tensor->offset + line * line_size;
+        next = line + 1;
+        if (has_gradient(step, block->tensor, line)) {
+            for (size_t at = 0, n; at < line_size; at += n) {
+                n = piece_bytes(step, block->tensor, at);
+                update_part(step, update, offset + at,
+                            line_gradient(step, block->tensor, line, at, piece), n);
+            }
+            continue;
+        }
+        while (next < end && !has_gradient(step, block->tensor, next))
             next++;
-        if (gradient || moves)
-            update_part(step, update, table->offset + row * row_bytes, gradient,
-                        (next - row) * row_bytes);
+        if (moves)
+            update_part(step, update, offset, NULL, (next - line) * line_size);
     }
 }
 
@@ -309,11 +386,10 @@ static void update_block(const struct step *step, const struct block *block,
         update.decay = alpha;
     update.low = tensor->low;
     update.high = tensor->high;
-    if (tensor->row_bytes)
-        update_rows(step, &update, block);
+    if (tensor->n_units)
+        update_lines(step, &update, block);
     else
-        update_part(step, &update, block->offset, values_at(step->gradient, block),
-                    block->n_bytes);
+        update_part(step, &update, block->offset, values_at(step, block), block->n_bytes);
 }
 
 static void step_task(void *context, struct rk_team *team, int thread)

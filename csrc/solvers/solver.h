@@ -40,21 +40,22 @@ struct rk_solver_options {
     double alpha;                   /* weight decay, >= 0 */
 };
 
-/* A part of the flat array with rules of its own; offset and n_bytes are whole panels. The
- * first one may be a table: then its gradient comes by rows, most of which have none. */
+/* A part of the flat array with rules of its own; offset and n_bytes are whole panels. Its
+ * gradient may come by units, most of which have none: rows of a table, which lie one after
+ * the other, or of a packed weight (linalg.h). */
 struct rk_solver_tensor {
     size_t offset, n_bytes;
-    size_t row_bytes; /* of a table, whole panels; else 0 */
+    size_t n_units; /* where the gradient comes by units; else 0 */
+    bool is_table;
     bool decay;
     double low, high; /* limits after each step; -inf, inf: none */
 };
 
-/* A gradient. Padding lanes are zero. */
+/* A gradient by tensor. Padding lanes are zero. */
 struct rk_gradient {
-    const char *values; /* laid out as the weights, from `offset` on: all but the table */
-    size_t offset;
-    const char *rows;   /* those rows of the table that have a gradient */
-    const int32_t *row; /* by row of the table: 1 + its place in `rows`; 0: it has none */
+    const char *const *values; /* laid out as the tensor, or as one of fewer units */
+    const int32_t *const
+        *places; /* by units: 1 + a unit's place in values; 0: it has none */
 };
 
 struct rk_solver;

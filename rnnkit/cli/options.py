@@ -9,7 +9,7 @@ WORDS = {"none": None, "true": True, "false": False}
 
 
 def value_of(text: str) -> Any:
-    """A value as it is written on the command line: 3, 0.5, true, none, or a word."""
+    """A value as it is written: 3, 0.5, true, none, a word, or numbers as in 1,2."""
     if text.lower() in WORDS:
         return WORDS[text.lower()]
     for number in (int, float):
@@ -17,7 +17,10 @@ def value_of(text: str) -> Any:
             return number(text)
         except ValueError:
             continue
-    return text
+    if "," not in text:
+        return text
+    parts = tuple(value_of(part) for part in text.split(",") if part)
+    return parts if all(type(part) in (int, float) for part in parts) else text
 
 
 def assignment(text: str) -> tuple[str, Any]:

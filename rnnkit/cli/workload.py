@@ -11,7 +11,7 @@ from rnnkit.cli.shapes import Shape
 from rnnkit.compiler import Graph, differentiate, trace
 from rnnkit.compiler.graph import linear_parts
 from rnnkit.core import Solver, State, Window
-from rnnkit.model import Network, NetworkConfig
+from rnnkit.model import Head, Network, NetworkConfig
 
 Values = Mapping[str, np.ndarray]
 
@@ -123,13 +123,14 @@ def _weights_on_input(graph: Graph) -> set[tuple[int, int]]:
 # ------------------------------------------------------------------------------ at work
 
 
-def network_of(cell: Any, shape: Shape) -> Network:
-    """A network of `cell` with the sizes of `shape`."""
+def network_of(cell: Any, shape: Shape, head: Head | None = None) -> Network:
+    """A network of `cell` with the sizes of `shape`; by default with a softmax."""
     graphs: list[Graph] = []
     for _ in range(shape.L):
         width = graphs[-1].output_width if graphs else shape.E
         graphs.append(trace(cell, width, shape.H))
-    return Network(NetworkConfig(shape.V, shape.E, tuple(graphs)))
+    config = NetworkConfig(shape.V, shape.E, tuple(graphs), head=head or Head())
+    return Network(config)
 
 
 class Workload:
@@ -149,6 +150,8 @@ class Workload:
         What is read and predicted; by default uniform.
     solver : {"adam", "sgd"}, default="adam"
         Who makes the updates.
+    head : Head, optional
+        The output layer; by default a softmax.
     """
 
     def __init__(
@@ -160,11 +163,12 @@ class Workload:
         values: Values | None = None,
         tokens: Tokens | None = None,
         solver: str = "adam",
+        head: Head | None = None,
     ) -> None:
         self.shape = shape
         self.n_threads = n_threads
         self.tokens = tokens or uniform_tokens(shape)
-        self.network = network_of(cell, shape)
+        self.network = network_of(cell, shape, head)
         self._solver_kind = solver
         if values is None:
             rng = np.random.default_rng(0)
@@ -177,7 +181,7 @@ class Workload:
 
     @property
     def products(self) -> Products:
-        """What the network multiplies."""
+        """What the network multiplies; its head must be a softmax."""
         graphs = [differentiate(graph) for graph in self.network.config.graphs]
         return Products.of(graphs, self.shape.V)
 
@@ -236,6 +240,7 @@ class Workload:
             self.tokens.ids,
             state,
             targets=self.tokens.targets,
+            update=0 if self._solver is None else self._solver.steps,
             n_threads=self.n_threads,
         )
         return window, loss

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ class Weights:
     hidden_size: int
     tie_weights: bool
     output_bias: bool
+    head: dict[str, Any]
     dtype: str
     shapes: list[tuple[int, ...]]
     def __init__(
@@ -45,6 +46,10 @@ class Weights:
         tie_weights: bool = False,
         dtype: str = "float32",
         output_bias: bool = True,
+        head: str = "softmax",
+        n_samples: int = 0,
+        cutoffs: Ids | None = None,
+        cluster_widths: Ids | None = None,
     ) -> None: ...
     def get(self, index: int) -> Reals: ...
     def set(self, index: int, array: npt.ArrayLike) -> None: ...

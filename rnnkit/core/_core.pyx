@@ -35,6 +35,12 @@ SOLVERS = {
     "adamw": rk.RK_ADAMW,
 }
 
+HEADS = {
+    "softmax": rk.RK_SOFTMAX,
+    "sampled": rk.RK_SAMPLED,
+    "adaptive": rk.RK_ADAPTIVE,
+}
+
 
 # ------------------------------------------------------------- statuses and the poll
 
@@ -231,8 +237,9 @@ cdef class Program:
 cdef class Weights:
     """All parameters of a network, packed; zero at first.
 
-    Tensors by index: embedding, each layer's parameters in its program's order, output
-    weight (absent when tied), output bias (absent without one).
+    Tensors by index: embedding, each layer's parameters in its program's order, the head's:
+    output weight (absent when tied), output bias (absent without one); of an adaptive head
+    weight and bias of the root, then projection and weight of each cluster.
 
     Parameters
     ----------
@@ -243,11 +250,19 @@ cdef class Weights:
         Whether the embedding is the output weight, too.
     dtype : {"float32", "float64"}, default="float32"
     output_bias : bool, default=True
+    head : {"softmax", "sampled", "adaptive"}, default="softmax"
+    n_samples : int, default=0
+        Of a sampled head: words drawn for a window.
+    cutoffs, cluster_widths : (n_clusters,) int32, default=None
+        Of an adaptive head: the first word of each cluster, and the width that it
+        projects the units to.
 
     Attributes
     ----------
     vocab_size, embedding_size, hidden_size : int
     tie_weights, output_bias : bool
+    head : dict
+        The last four, as keywords.
     dtype : str
     shapes : list of tuple
     """
@@ -257,12 +272,15 @@ cdef class Weights:
     cdef readonly Py_ssize_t vocab_size, embedding_size
     cdef readonly size_t hidden_size
     cdef readonly bint tie_weights, output_bias
+    cdef readonly dict head
     cdef readonly str dtype
     cdef readonly list shapes
 
     def __cinit__(self, Py_ssize_t vocab_size, Py_ssize_t embedding_size, programs, *,
                   bint tie_weights=False, str dtype not None="float32",
-                  bint output_bias=True):
+                  bint output_bias=True, str head not None="softmax",
+                  Py_ssize_t n_samples=0, const int32_t[::1] cutoffs=None,
+                  const int32_t[::1] cluster_widths=None):
         cdef const rk.rk_program *handles[rk.RK_MAX_LAYERS]
         cdef rk.rk_network network
         cdef rk.rk_error error
@@ -273,6 +291,16 @@ cdef class Weights:
         network.embedding_size = positive("embedding_size", embedding_size)
         network.tie_weights = tie_weights
         network.output_bias = output_bias
+        network.head = <rk.rk_head_kind>known(HEADS, "head", head)
+        network.n_samples = index_of("n_samples", n_samples)
+        network.n_clusters = 0
+        if cutoffs is not None and cluster_widths is not None and cutoffs.shape[0]:
+            if cutoffs.shape[0] != cluster_widths.shape[0]:
+                raise ValueError(f"there are {cutoffs.shape[0]} cutoffs and "
+                                 f"{cluster_widths.shape[0]} cluster_widths")
+            network.n_clusters = <size_t>cutoffs.shape[0]
+            network.cutoffs = &cutoffs[0]
+            network.cluster_widths = &cluster_widths[0]
         network.n_layers = collect(self.programs, handles)
         network.programs = handles
         with nogil:
@@ -283,6 +311,8 @@ cdef class Weights:
         self.hidden_size = rk.rk_weights_hidden_size(self.handle)
         self.tie_weights = tie_weights
         self.output_bias = output_bias
+        self.head = {"head": head, "n_samples": n_samples, "cutoffs": cutoffs,
+                     "cluster_widths": cluster_widths}
         self.dtype = dtype
         self.shapes = [self._shape(i) for i in range(rk.rk_weights_n_tensors(self.handle))]
 
@@ -331,7 +361,7 @@ cdef class Weights:
         """Return weights of their own with the same values."""
         cdef Weights copy = Weights(self.vocab_size, self.embedding_size, self.programs,
                                     tie_weights=self.tie_weights, dtype=self.dtype,
-                                    output_bias=self.output_bias)
+                                    output_bias=self.output_bias, **self.head)
         copy.assign(self)
         return copy
 
@@ -477,7 +507,8 @@ cdef class Window:
         active : (T, B) uint8, default=None
             0 where a row has ended: its state stands still. None: none has.
         seed, update : int, default=0
-            Of the dropout masks: the fit's seed and the number of the window.
+            Of the dropout masks and of a head's samples: the fit's seed and the number of
+            the window.
         n_threads : int, default=1
             Less than 1: as many as there are. One token has fewer where the weights
             are small, or their threads asleep.

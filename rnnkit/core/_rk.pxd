@@ -66,6 +66,12 @@ cdef extern from "solvers/solver.h" nogil:
     void rk_solver_set_n_steps(rk_solver *solver, uint64_t n_steps)
     size_t rk_solver_n_moments(const rk_solver *solver)
 
+cdef extern from "heads/head.h" nogil:
+    enum rk_head_kind:
+        RK_SOFTMAX
+        RK_SAMPLED
+        RK_ADAPTIVE
+
 cdef extern from "network/network.h" nogil:
     enum:
         RK_MAX_LAYERS
@@ -74,6 +80,10 @@ cdef extern from "network/network.h" nogil:
         rk_dtype dtype
         size_t vocab_size, embedding_size
         bint tie_weights, output_bias
+        rk_head_kind head
+        size_t n_samples, n_clusters
+        const int32_t *cutoffs
+        const int32_t *cluster_widths
         size_t n_layers
         const rk_program *const *programs
 

@@ -3,13 +3,13 @@
 
 import math
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from rnnkit.errors import InputError, InputTypeError, ParameterError
-from rnnkit.model import DTYPES, Network
+from rnnkit.model import DTYPES, HEADS, MAX_CLUSTERS, MAX_SAMPLES, Network
 from rnnkit.runtime.documents import DOCUMENTS, INPUTS
 from rnnkit.training.config import SOLVERS
 from rnnkit.training.schedules import SCHEDULES
@@ -83,11 +83,32 @@ def level() -> tuple[Check, str]:
     return lambda value: isinstance(value, bool) or check(value), text
 
 
+def ascending(most: int) -> tuple[Check, str]:
+    """Accept None, and sequences of up to `most` ascending numbers from 1 on."""
+    is_number, _ = integer(1)
+
+    def check(value: Any) -> bool:
+        if value is None:
+            return True
+        if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+            return False
+        numbers = list(value)
+        if not all(is_number(number) for number in numbers):
+            return False
+        return len(numbers) <= most and numbers == sorted(set(numbers))
+
+    return check, f"at most {most} ascending whole numbers from 1 on, or None"
+
+
 PARAMETERS: dict[str, tuple[Check, str]] = {
     "hidden_size": integer(1, 1 << 16),
     "num_layers": integer(1, 64),
     "embedding_size": integer(1, 1 << 16, none=True),
     "tie_weights": boolean(),
+    "head": choice(*HEADS),
+    "cutoffs": ascending(MAX_CLUSTERS),
+    "div_value": real(1, brackets="[)"),
+    "n_samples": integer(1, MAX_SAMPLES),
     "dropout": real(0, 1, brackets="[)"),
     "bptt": integer(1, 1 << 20),
     "batch_size": integer(1, 1 << 20),

@@ -11,6 +11,7 @@ from sklearn.base import clone
 from rnnkit import plugins
 from rnnkit.compiler import Graph, trace
 from rnnkit.errors import CellError, ParameterError, PluginError, UnknownNameError
+from rnnkit.model import Head, chosen_cutoffs
 from rnnkit.runtime.documents import MAX_IDS
 from rnnkit.runtime.encoder import Encoder, IdEncoder, TextEncoder
 
@@ -158,6 +159,18 @@ def make_encoder(estimator: Any) -> Encoder:
     return encoder
 
 
+def make_head(estimator: Any, vocab_size: int) -> Head:
+    """Return the output layer that the estimator's parameters ask for."""
+    kind, cutoffs = estimator.head, estimator.cutoffs
+    if kind == "sampled":
+        return Head(kind, n_samples=int(estimator.n_samples))
+    if kind == "softmax":
+        return Head()
+    if cutoffs is None:
+        cutoffs = chosen_cutoffs(vocab_size)
+    return Head(kind, tuple(map(int, cutoffs)), float(estimator.div_value))
+
+
 def _number_of_ids(vocabulary: Any) -> int | None:
     """Check the vocabulary of a model of ids: how many there are."""
     if vocabulary is None:
@@ -206,6 +219,8 @@ def storable_parameters(estimator: Any) -> dict[str, Any]:
             params[name] = value.item()
     if params["vocabulary"] is not None and estimator.tokenizer is not None:
         params["vocabulary"] = True
+    if params["cutoffs"] is not None:
+        params["cutoffs"] = [int(cutoff) for cutoff in params["cutoffs"]]
     if not isinstance(params["random_state"], int):
         params["random_state"] = None
     return params

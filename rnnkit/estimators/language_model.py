@@ -22,6 +22,7 @@ from rnnkit.estimators.components import (
     cell_record,
     layer_graphs,
     make_encoder,
+    make_head,
     storable_parameters,
 )
 from rnnkit.estimators.prediction import PredictionMixin
@@ -65,7 +66,21 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
     embedding_size : int, default=None
         Width of an embedded token; as `hidden_size` by default.
     tie_weights : bool, default=False
-        Use the embedding as output weights too.
+        Use the embedding as output weights too; not with `head` "adaptive".
+    head : str, default="softmax"
+        The output layer. "softmax": over all tokens. For large vocabularies, whose ids
+        must go by falling frequency, as those that a tokenizer counts do: "adaptive",
+        smaller and fast in scoring too, or "sampled", which is trained on a sample of
+        the tokens and scores and predicts with all. Scores are exact with each; the
+        losses of training with "sampled" are those among the sample, and lower.
+    cutoffs : sequence of int or None, default=None
+        Of head "adaptive": the first id of each cluster of rarer tokens; None: a 25th
+        and a fifth of the vocabulary.
+    div_value : float, default=4.0
+        Of head "adaptive": a cluster reads so many times fewer units than the one
+        before it, the first one than the layer has.
+    n_samples : int, default=1024
+        Of head "sampled": how many tokens are drawn for each window.
     dropout : float, default=0.0
         Rate of dropout behind the embedding, between layers and before the softmax.
     bptt : int, default=64
@@ -148,7 +163,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
     n_iter_ : int
         Epochs made.
     loss_curve_ : list of float
-        Mean training loss of each epoch, in nats a token.
+        Mean training loss of each epoch, in nats a token; with head "sampled" that
+        among the sample.
     validation_loss_curve_ : list of float
         The same of the validation text, where there is one.
     best_validation_score_ : float or None
@@ -175,6 +191,10 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         num_layers: int = 1,
         embedding_size: int | None = None,
         tie_weights: bool = False,
+        head: str = "softmax",
+        cutoffs: Any = None,
+        div_value: float = 4.0,
+        n_samples: int = 1024,
         dropout: float = 0.0,
         bptt: int = 64,
         batch_size: int = 32,
@@ -211,6 +231,10 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self.num_layers = num_layers
         self.embedding_size = embedding_size
         self.tie_weights = tie_weights
+        self.head = head
+        self.cutoffs = cutoffs
+        self.div_value = div_value
+        self.n_samples = n_samples
         self.dropout = dropout
         self.bptt = bptt
         self.batch_size = batch_size
@@ -389,6 +413,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
             tie_weights=bool(self.tie_weights),
             dropout=float(self.dropout),
             dtype=self.dtype,
+            head=make_head(self, len(encoder.tokens)),
         )
 
     def _new_trainer(self, encoder: Encoder, seed: int, goes_on: bool) -> Trainer:

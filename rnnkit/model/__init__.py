@@ -2,6 +2,17 @@
 """A network as data: embedding, layers of cells, output layer; parameters by name."""
 
 from rnnkit.model.config import DTYPES, NetworkConfig
+from rnnkit.model.head import HEADS, MAX_CLUSTERS, MAX_SAMPLES, Head, chosen_cutoffs
 from rnnkit.model.network import Network, named_parameters
 
-__all__ = ["DTYPES", "Network", "NetworkConfig", "named_parameters"]
+__all__ = [
+    "DTYPES",
+    "HEADS",
+    "MAX_CLUSTERS",
+    "MAX_SAMPLES",
+    "Head",
+    "Network",
+    "NetworkConfig",
+    "chosen_cutoffs",
+    "named_parameters",
+]

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A network as data: what must be known to build it, without a single weight."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rnnkit.compiler import Graph
 from rnnkit.errors import ParameterError
+from rnnkit.model.head import Head
 
 DTYPES = ("float32", "float64")
 
@@ -28,6 +29,8 @@ class NetworkConfig:
         Rate of the masks behind the embedding, between layers and before the softmax.
     dtype : {"float32", "float64"}, default="float32"
         Arithmetic of weights and states.
+    head : Head, optional
+        The output layer; a softmax over all tokens by default.
 
     Raises
     ------
@@ -41,6 +44,7 @@ class NetworkConfig:
     tie_weights: bool = False
     dropout: float = 0.0
     dtype: str = "float32"
+    head: Head = field(default_factory=Head)
 
     def __post_init__(self) -> None:
         if self.vocab_size < 1 or self.embedding_size < 1:
@@ -67,6 +71,7 @@ class NetworkConfig:
             raise ParameterError(f"dropout={self.dropout} is not in the range [0, 1)")
         if self.dtype not in DTYPES:
             raise ParameterError(f"dtype={self.dtype!r}; allowed: {', '.join(DTYPES)}")
+        self.head.check(self.vocab_size, self.tie_weights)
 
     @property
     def hidden_size(self) -> int:

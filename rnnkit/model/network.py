@@ -9,7 +9,6 @@ import numpy as np
 
 from rnnkit.compiler import (
     Graph,
-    Initialiser,
     Parameter,
     differentiate,
     initialise,
@@ -19,8 +18,8 @@ from rnnkit.compiler import (
 from rnnkit.core import Program, Weights
 from rnnkit.errors import CellError
 from rnnkit.model.config import NetworkConfig
+from rnnkit.model.head import weight
 
-TABLE_BOUND = 0.1  # embedding and output weights start uniform within it
 SITES_PER_LAYER = (
     16  # numbers kept for one layer's masks, so that layers never share one
 )
@@ -71,6 +70,7 @@ class Network:
             self.programs(),
             tie_weights=config.tie_weights,
             dtype=config.dtype,
+            **config.head.settings(config.hidden_size),
         )
 
     def values(self, weights: Weights) -> dict[str, np.ndarray]:
@@ -130,20 +130,10 @@ def first_value(
 
 def named_parameters(config: NetworkConfig) -> tuple[Parameter, ...]:
     """Return the parameters in the core's order, under PyTorch's names."""
-    parameters = [_table("embedding.weight", config.vocab_size, config.embedding_size)]
+    parameters = [weight("embedding.weight", config.vocab_size, config.embedding_size)]
     for k, graph in enumerate(config.graphs):
         parameters += [replace(p, name=f"rnn.{p.name}_l{k}") for p in graph.parameters]
-    if not config.tie_weights:
-        parameters.append(
-            _table("output.weight", config.vocab_size, config.hidden_size)
-        )
-    zeros = (Initialiser("constant", 0.0),)
-    parameters.append(
-        Parameter("output.bias", False, ("",), config.vocab_size, 1, zeros, decay=False)
+    parameters += config.head.parameters(
+        config.vocab_size, config.hidden_size, config.tie_weights
     )
     return tuple(parameters)
-
-
-def _table(name: str, vocab_size: int, columns: int) -> Parameter:
-    uniform = (Initialiser("uniform", TABLE_BOUND),)
-    return Parameter(name, True, ("",), vocab_size, columns, uniform)

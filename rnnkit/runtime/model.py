@@ -170,6 +170,7 @@ class LanguageModel:
             "hidden_size": config.hidden_size,
             "num_layers": config.num_layers,
             "tie_weights": config.tie_weights,
+            "head": config.head.kind,
             "dtype": config.dtype,
             "n_parameters": self.n_parameters,
             "carry_state": self.options.carry_state,

@@ -5,7 +5,8 @@ Tensors: the parameters under PyTorch's names; `rnn.graph_l{k}`, the equations o
 k as the JSON of its graph; `vocabulary`, each token as its length (4 bytes) and UTF-8;
 the curves of training. Metadata, each a string of JSON: `network` (sizes), `cell` and
 `tokenizer` (names, packages and versions that they came from), `parameters` of the
-estimator, `history`. A graph is run from the file, so no file needs a cell's package.
+estimator, `history`. `network` says what its head is where this is no plain softmax.
+A graph is run from the file, so no file needs a cell's package.
 """
 
 import importlib
@@ -20,7 +21,7 @@ import numpy as np
 
 from rnnkit.compiler import Graph
 from rnnkit.errors import GraphError, ModelFormatError
-from rnnkit.model import NetworkConfig, named_parameters
+from rnnkit.model import Head, NetworkConfig, named_parameters
 from rnnkit.storage.files import replace_file
 from rnnkit.storage.safetensors import (
     FORMAT_VERSION,
@@ -47,6 +48,10 @@ NETWORK = {
     "tie_weights": bool,
     "dropout": float,
     "dtype": str,
+}
+HEADS: dict[str, dict[str, type]] = {  # what is said of a head, beside its kind
+    "adaptive": {"cutoffs": list, "div_value": float},
+    "sampled": {"n_samples": int},
 }
 
 
@@ -112,7 +117,7 @@ def to_bytes(record: ModelRecord) -> bytes:
         curve = history.pop(name.partition(".")[2], None)
         if curve:
             tensors[name] = np.array(curve, np.float64)
-    network = {
+    network: dict[str, Any] = {
         "vocab_size": config.vocab_size,
         "embedding_size": config.embedding_size,
         "num_layers": config.num_layers,
@@ -120,6 +125,9 @@ def to_bytes(record: ModelRecord) -> bytes:
         "dropout": config.dropout,
         "dtype": config.dtype,
     }
+    if config.head.kind in HEADS:
+        values = {name: getattr(config.head, name) for name in HEADS[config.head.kind]}
+        network["head"] = {"kind": config.head.kind, **values}
     metadata = {
         "format": "rnnkit",
         "format_version": str(FORMAT_VERSION),
@@ -209,9 +217,31 @@ def _read_network(
             tie_weights=facts["tie_weights"],
             dropout=facts["dropout"],
             dtype=facts["dtype"],
+            head=_read_head(facts.get("head", {"kind": "softmax"})),
         )
     except ValueError as error:
         raise ModelFormatError(f"network: {error}") from None
+
+
+def _read_head(facts: Any) -> Head:
+    """Return the head that a file describes; one that says nothing has a softmax."""
+    if facts == {"kind": "softmax"}:
+        return Head()
+    kind = facts.get("kind") if isinstance(facts, dict) else None
+    kinds = HEADS.get(kind) if isinstance(kind, str) else None
+    if kinds is None or set(facts) != {"kind", *kinds}:
+        raise ModelFormatError("network: 'head' is of no known form")
+    for name, expected in kinds.items():
+        if type(facts[name]) is not expected:
+            raise ModelFormatError(
+                f"network: 'head': {name!r} must be of type {expected.__name__}"
+            )
+    if any(type(cutoff) is not int for cutoff in facts.get("cutoffs", ())):
+        raise ModelFormatError("network: 'head': 'cutoffs' must be a list of int")
+    given: dict[str, Any] = dict(facts)
+    if "cutoffs" in given:
+        given["cutoffs"] = tuple(given["cutoffs"])
+    return Head(**given)
 
 
 def _take(tensors: dict[str, np.ndarray], name: str, dtype: str) -> np.ndarray:

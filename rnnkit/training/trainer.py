@@ -137,7 +137,7 @@ class Trainer:
         if network != self.network.config:
             raise ParameterError(
                 "the network cannot change between calls of partial_fit: sizes, cell, "
-                "dropout, tie_weights and dtype stay as they were at the first one"
+                "dropout, head, tie_weights and dtype stay as they were at the first"
             )
         if config.solver_settings != self.config.solver_settings:
             raise ParameterError(

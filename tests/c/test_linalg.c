@@ -241,6 +241,29 @@ static void a_transpose_runs_over_the_units_of_all_blocks(void)
         }
 }
 
+static void units_are_copied_from_weight_to_weight(void)
+{
+    static const size_t sizes[] = {1, 3, 17, 65};
+    for (size_t i = 0; i < 16; i++) {
+        size_t n = sizes[i / 4], k = sizes[i % 4], first = k / 3, last = k - k / 5;
+        void *plain, *other, *back = must_alloc(n * k * size);
+        char *from = packed_make(1, n, k, i, &plain), *to = packed_make(1, n, k, 99, &other);
+        for (size_t u = 0; u < n; u += 2) /* to the place of the unit at the other end */
+            rk_unit_copy(dtype, to, n - 1 - u, from, u, k, first, last);
+        rk_unpack(dtype, back, to, 1, n, k);
+        size_t wrong = 0;
+        for (size_t u = 0; u < n; u++)
+            for (size_t j = 0; j < k; j++) {
+                bool copied = (n - 1 - u) % 2 == 0 && j >= first && j < last;
+                double expected = copied ? real_get(dtype, plain, (n - 1 - u) * k + j)
+                                         : real_get(dtype, other, u * k + j);
+                wrong += real_get(dtype, back, u * k + j) != expected;
+            }
+        check(wrong == 0, "units of %zu x %zu: %zu wrong", n, k, wrong);
+        rk_free(plain), rk_free(other), rk_free(back), rk_free(from), rk_free(to);
+    }
+}
+
 static void rows_are_packed_with_zeros_and_back(void)
 {
     static const size_t sizes[] = {1, 3, 17, 65};
@@ -280,6 +303,7 @@ int main(void)
         weight_gradients_equal_one_chain_an_element();
         packing_follows_the_layout_and_back();
         a_transpose_runs_over_the_units_of_all_blocks();
+        units_are_copied_from_weight_to_weight();
         rows_are_packed_with_zeros_and_back();
     }
     return check_report(rk_isa_name(isa));
