@@ -88,6 +88,23 @@ def test_score_prints_all_that_a_comparison_needs(
         assert words in shown
 
 
+def test_score_tokens_prints_every_token_with_its_log_probability(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    model, text = str(folder / "cat.rnn"), tmp_path / "two.txt"
+    text.write_text("the cat\na zebra\n", "utf-8")
+    report = answer(capsys, "score", model, str(text))
+    first, second = answer(capsys, "score", model, str(text), "--tokens")
+    assert first["tokens"] == ["the", "cat", "<eos>"]
+    assert second["tokens"] == ["<unk>", "<unk>", "<eos>"]
+    scores = first["log_probabilities"] + second["log_probabilities"]
+    assert sum(scores) / 6 == pytest.approx(report["log_likelihood_per_token"])
+    assert main(["score", model, str(text), "--tokens"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1:] for line in lines[:4]] == [["the"], ["cat"], ["<eos>"], []]
+    assert float(lines[0].split()[0]) == pytest.approx(scores[0], abs=5e-5)
+
+
 def test_several_files_and_packed_ones_are_one_text(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

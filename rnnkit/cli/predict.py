@@ -9,7 +9,7 @@ from rnnkit.cli.options import add_json, paths_of, print_json, print_table
 from rnnkit.errors import InputError, ModelFormatError
 
 if TYPE_CHECKING:
-    from rnnkit.runtime import Evaluation, LanguageModel
+    from rnnkit.runtime import Evaluation, LanguageModel, TokenScores
 
 
 def add_commands(commands: Any) -> None:
@@ -22,6 +22,11 @@ def add_commands(commands: Any) -> None:
         "--carry-state",
         action=argparse.BooleanOptionalAction,
         help="read the documents as one running text (default: as in training)",
+    )
+    score.add_argument(
+        "--tokens",
+        action="store_true",
+        help="print the log-probability of every token instead",
     )
     following = _command(commands, "next", run_next, "the likeliest next tokens")
     following.add_argument("text", nargs="?", default="", help="what stands before")
@@ -72,11 +77,32 @@ def run_score(arguments: argparse.Namespace) -> None:
     model = load(arguments)
     if arguments.carry_state is not None:
         model = model.with_options(carry_state=arguments.carry_state)
-    report = model.evaluate(paths_of(arguments.files))
+    paths = paths_of(arguments.files)
+    if arguments.tokens:
+        print_tokens(model.score_tokens(paths), arguments.json)
+        return
+    report = model.evaluate(paths)
     if arguments.json:
         print_json(report_of(report))
     else:
         print_report(report)
+
+
+def print_tokens(documents: "list[TokenScores]", as_json: bool) -> None:
+    """A token a line with its log-probability, and an empty line after a document."""
+    if as_json:
+        answer = [
+            {"tokens": d.tokens, "log_probabilities": d.log_probabilities.tolist()}
+            for d in documents
+        ]
+        print_json(answer)
+        return
+    for document in documents:
+        for token, score in zip(
+            document.tokens, document.log_probabilities, strict=True
+        ):
+            print(f"{score:9.4f}  {shown(token)}")
+        print()
 
 
 def report_of(report: "Evaluation") -> dict[str, float | int | None]:

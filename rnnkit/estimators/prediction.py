@@ -9,6 +9,7 @@ from sklearn.exceptions import NotFittedError
 
 from rnnkit.estimators.checks import check_parameter
 from rnnkit.runtime.model import LanguageModel
+from rnnkit.runtime.scorer import TokenScores
 from rnnkit.runtime.scoring import Evaluation
 from rnnkit.runtime.stream import Stream
 
@@ -35,6 +36,17 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-likelihood of each document, in nats, (n_documents,)."""
         return self._fitted().score_samples(X)
+
+    def score_tokens(self, X: Any) -> list[TokenScores]:
+        """Return the log-probability of every token of each document.
+
+        Returns
+        -------
+        list of TokenScores
+            One a document: `ids`, `tokens` and `log_probabilities`, its end included.
+            Their sum is what `score_samples` gives.
+        """
+        return self._fitted().score_tokens(X)
 
     def perplexity(self, X: Any) -> float:
         """Return exp(-score)."""

@@ -2,8 +2,18 @@
 """Models at work: load, predict, score, generate, stream. NumPy and the core alone."""
 
 from rnnkit.runtime.files import load, save
-from rnnkit.runtime.model import LanguageModel, Options
+from rnnkit.runtime.model import LanguageModel
+from rnnkit.runtime.options import Options
+from rnnkit.runtime.scorer import TokenScores
 from rnnkit.runtime.scoring import Evaluation
 from rnnkit.runtime.stream import Stream
 
-__all__ = ["Evaluation", "LanguageModel", "Options", "Stream", "load", "save"]
+__all__ = [
+    "Evaluation",
+    "LanguageModel",
+    "Options",
+    "Stream",
+    "TokenScores",
+    "load",
+    "save",
+]

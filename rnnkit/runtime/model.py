@@ -2,53 +2,25 @@
 """A trained language model: predict, score, generate, stream."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from rnnkit.core import Weights, default_threads
-from rnnkit.errors import ModelFormatError
+from rnnkit.core import Weights
 from rnnkit.model import Network, NetworkConfig
 from rnnkit.runtime import scoring
 from rnnkit.runtime.corpus import Corpus
-from rnnkit.runtime.documents import DOCUMENTS, INPUTS
 from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.generation import generate_ids
+from rnnkit.runtime.options import Options
 from rnnkit.runtime.requests import check_integer, check_real
 from rnnkit.runtime.sampling import seed_from, uniforms
-from rnnkit.runtime.scoring import Evaluation
+from rnnkit.runtime.scorer import Scorer
 from rnnkit.runtime.stream import Stream, ranked
 from rnnkit.runtime.sweep import Engine
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a model reads what it is given; the estimator's parameters of these names."""
-
-    carry_state: bool = False
-    input: str = "content"
-    documents: str | None = None  # None: as the tokenizer says
-    n_threads: int | None = None
-
-    @classmethod
-    def from_parameters(cls, parameters: Mapping[str, Any]) -> "Options":
-        """Take the options from an estimator's parameters in a file."""
-        given = {
-            "carry_state": parameters.get("carry_state", False),
-            "input": parameters.get("input", "content"),
-            "documents": parameters.get("documents"),
-        }
-        known = (
-            isinstance(given["carry_state"], bool)
-            and given["input"] in INPUTS
-            and given["documents"] in (None, *DOCUMENTS)
-        )
-        if not known:
-            raise ModelFormatError(f"parameters: a value is unknown among {given}")
-        return cls(**given)
 
 
 @dataclass(frozen=True)
@@ -70,7 +42,7 @@ class Facts:
     history: dict[str, Any] = field(default_factory=dict)
 
 
-class LanguageModel:
+class LanguageModel(Scorer):
     """A network with its weights and its vocabulary.
 
     Never changes after it is made: any number of threads may use one at a time.
@@ -116,18 +88,9 @@ class LanguageModel:
         network = Network(config)
         return cls(network, network.weights(values), encoder, options, facts)
 
-    def with_options(self, **changes: Any) -> "LanguageModel":
-        """Return the same model, sharing all that is large, with other options."""
-        return self._sharing(options=replace(self.options, **changes))
-
     def with_facts(self, facts: Facts) -> "LanguageModel":
         """Return the same model, sharing all that is large, with other facts."""
         return self._sharing(facts=facts)
-
-    def _sharing(self, **attributes: Any) -> "LanguageModel":
-        other = object.__new__(LanguageModel)
-        other.__dict__.update(self.__dict__, **attributes)
-        return other
 
     def __reduce__(self) -> tuple[Any, ...]:
         config, values = self.network.config, dict(self.params)
@@ -177,45 +140,16 @@ class LanguageModel:
             **{name.replace("_curve", ""): facts.history[name][-1] for name in curves},
         }
 
-    @property
-    def n_threads(self) -> int:
-        """Threads that a call may use."""
-        return resolve_threads(self.options.n_threads)
+    # ------------------------------------------------------------- what it is asked
 
-    # ---------------------------------------------------------------------- scoring
-
-    def evaluate(self, X: Iterable[Any]) -> Evaluation:
-        """Return how well the documents are predicted, with the counts behind it."""
-        texts = self.encoder.read(X, self.options.input, self.options.documents)
-        return scoring.evaluate(
+    def _score(
+        self, corpus: Corpus, *, carry_state: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return scoring.score_tokens(
             self._engine,
-            self.encoder.encode(texts),
+            corpus,
             self.encoder.end_id,
-            unk_id=self.encoder.unk_id,
-            n_characters=self.encoder.n_characters(texts),
-            carry_state=self.options.carry_state,
-            n_threads=self.n_threads,
-        )
-
-    def score(self, X: Iterable[Any]) -> float:
-        """Return the mean log-likelihood per token, in nats, ends included."""
-        return self.evaluate(X).score
-
-    def perplexity(self, X: Iterable[Any]) -> float:
-        """Return exp(-score)."""
-        return self.evaluate(X).perplexity
-
-    def accuracy(self, X: Iterable[Any]) -> float:
-        """Return the part of the tokens that the model thought the likeliest."""
-        return self.evaluate(X).accuracy
-
-    def score_samples(self, X: Iterable[Any]) -> np.ndarray:
-        """Return the log-likelihood of each document, in nats, (n_documents,)."""
-        return scoring.score_documents(
-            self._engine,
-            self._corpus(X),
-            self.encoder.end_id,
-            carry_state=self.options.carry_state,
+            carry_state=carry_state,
             n_threads=self.n_threads,
         )
 
@@ -223,15 +157,11 @@ class LanguageModel:
         """Return the mean of the top layer over each document, (n_documents, H)."""
         return scoring.mean_outputs(
             self._engine,
-            self._corpus(X),
+            self.encoder.encode(self._read(X)),
             self.encoder.end_id,
             carry_state=self.options.carry_state,
             n_threads=self.n_threads,
         )
-
-    def _corpus(self, X: Iterable[Any]) -> Corpus:
-        texts = self.encoder.read(X, self.options.input, self.options.documents)
-        return self.encoder.encode(texts)
 
     # ------------------------------------------------------------------- next tokens
 
@@ -326,10 +256,3 @@ class LanguageModel:
     def stream(self) -> Stream:
         """Return a running text at its start: feed it, ask for the next token."""
         return Stream(self._engine, self.encoder, self.n_threads)
-
-
-def resolve_threads(n_threads: int | None) -> int:
-    """Return a number of threads: None means all that there are, -2 all but one."""
-    if n_threads is None:
-        return default_threads()
-    return n_threads if n_threads > 0 else max(1, default_threads() + 1 + n_threads)
