@@ -7,8 +7,9 @@ from rnnkit.cells import GRU, LSTM
 from rnnkit.compiler import trace
 from rnnkit.model import Network, NetworkConfig
 from rnnkit.runtime import LanguageModel, Options
-from rnnkit.runtime.encoder import IdEncoder
+from rnnkit.runtime.encoder import IdEncoder, TextEncoder
 from rnnkit.testing import reference
+from rnnkit.tokenizers import Tokenizer
 
 N_IDS = 6  # and the end of a document
 LENGTHS = (0, 1, 3, 17, 65, 2, 0, 30)
@@ -46,3 +47,20 @@ def read(model: LanguageModel, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 def log_likelihood(model: LanguageModel, document: np.ndarray) -> float:
     _, log_p = read(model, np.array([N_IDS, *document]))
     return float(sum(log_p[t, token] for t, token in enumerate([*document, N_IDS])))
+
+
+def make_text_model(
+    tokenizer: Tokenizer, texts: list[str], *, seed: int = 3, **options: object
+) -> LanguageModel:
+    """One layer over the vocabulary of these texts, with large random weights."""
+    tokenizer.fit(texts)
+    config = NetworkConfig(
+        tokenizer.n_tokens, 3, (trace(GRU(), 3, 5),), dtype="float64"
+    )
+    rng = np.random.default_rng(seed)
+    parameters = Network(config).parameters
+    values = {p.name: rng.normal(size=p.shape) for p in parameters}
+    encoder = TextEncoder(tokenizer, {"name": "test", "distribution": None})
+    return LanguageModel.from_values(
+        config, values, encoder, Options(**{"n_threads": 1, **options})
+    )

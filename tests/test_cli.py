@@ -6,6 +6,7 @@ import inspect
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rnnkit.cli import main
 from rnnkit.cli.fit import NOT_OFFERED
 from rnnkit.cli.main import make_parser
 from rnnkit.cli.parameters import estimator_parameters
+from rnnkit.cli.predict import GENERATION
 
 RunPython = Callable[..., "subprocess.CompletedProcess[str]"]
 TEXT = "the cat sat on the mat\nthe dog sat on the rug\n" * 30
@@ -157,6 +159,24 @@ def test_generate_repeats_itself_with_the_same_seed(
     first, second = answer(capsys, *argv), answer(capsys, *argv)
     assert first == second
     assert len(first["text"].split()) <= 5
+
+
+def test_options_of_generate_are_those_of_its_settings() -> None:
+    from rnnkit.runtime import GenerationConfig
+
+    assert list(GENERATION) == [field.name for field in fields(GenerationConfig)]
+
+
+def test_generate_gives_several_texts_and_keeps_to_its_options(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["generate", str(folder / "cat.rnn"), "the", "--num-beams", "4"]
+    argv += ["--num-return-sequences", "3", "--bad-words", "sat", "--bad-words", "on"]
+    texts = [row["text"] for row in answer(capsys, *argv, "--stop", "rug")]
+    assert len(set(texts)) == 3
+    assert not {"sat", "on", "rug"} & set(" ".join(texts).split())
+    assert main(["generate", str(folder / "cat.rnn"), "--num-beams", "0"]) == 2
+    assert "num_beams=0; allowed: a whole number >= 1" in capsys.readouterr().err
 
 
 def test_info_tells_what_the_model_is(

@@ -252,12 +252,28 @@ def test_likeliest_ranks_equal_tokens_by_their_ids(k: int) -> None:
         ({"temperature": "hot"}, "temperature='hot'"),
         ({"top_k": 0}, "top_k=0; allowed: a whole number >= 1"),
         ({"top_p": 1.5}, "top_p=1.5; allowed: a number 0 to 1"),
+        ({"min_new_tokens": -1}, "min_new_tokens=-1"),
+        ({"num_beams": 0}, "num_beams=0; allowed: a whole number >= 1"),
+        ({"num_return_sequences": 1.5}, "num_return_sequences=1.5"),
+        ({"num_beams": 2, "top_k": 5}, "num_beams=2 searches and draws nothing"),
+        ({"num_beams": 2, "num_return_sequences": 3}, "allowed: at most num_beams=2"),
+        ({"repetition_penalty": 0}, "repetition_penalty=0; allowed: a number > 0"),
+        ({"no_repeat_ngram_size": 0}, "no_repeat_ngram_size=0"),
+        ({"length_penalty": math.inf}, "length_penalty=inf"),
+        ({"stop": "."}, "this model reads ids, it writes no text to stop at"),
+        ({"stop": ""}, "stop=''; allowed: a text that is not empty"),
+        ({"stop": [1]}, "stop=.1.; allowed"),
+        ({"bad_words": "a"}, "bad_words='a'; allowed: a list"),
+        ({"bad_words": [3]}, "allowed: a list of sequences of ids"),
+        ({"bad_words": [[]]}, "one of them has no tokens"),
+        ({"bad_words": [[9]]}, "holds the id 9"),
+        ({"max_tokens": 3}, "generate has no option 'max_tokens'; allowed: max_new_"),
     ],
 )
 def test_a_bad_request_says_what_is_allowed(
     model: LanguageModel, settings: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(ParameterError, match=message):
+    with pytest.raises((ParameterError, InputError), match=message):
         model.generate([1], **settings)
 
 

@@ -11,6 +11,23 @@ from rnnkit.errors import InputError, ModelFormatError
 if TYPE_CHECKING:
     from rnnkit.runtime import Evaluation, LanguageModel, TokenScores
 
+GENERATION: dict[str, tuple[Any, str]] = {  # the fields of runtime.GenerationConfig
+    "max_new_tokens": (int, "stop after so many (default: 50)"),
+    "min_new_tokens": (int, "do not end before so many"),
+    "temperature": (float, "below 1 safer, above 1 bolder (default: 1)"),
+    "top_k": (int, "draw from this many likeliest tokens only"),
+    "top_p": (float, "draw from the fewest tokens of this probability"),
+    "random_state": (int, "seed of the draws"),
+    "repetition_penalty": (float, "above 1: say less again (default: 1)"),
+    "no_repeat_ngram_size": (int, "write no sequence of so many tokens twice"),
+    "bad_words": (str, "a text not to write; may be given several times"),
+    "stop": (str, "end before this text; may be given several times"),
+    "num_beams": (int, "above 1: search for likely texts, draw nothing"),
+    "length_penalty": (float, "of the search; above 1 favours long texts (default: 1)"),
+    "num_return_sequences": (int, "how many texts (default: 1)"),
+}
+SEVERAL = ("bad_words", "stop")
+
 
 def add_commands(commands: Any) -> None:
     """Add the four commands to a parser."""
@@ -33,15 +50,13 @@ def add_commands(commands: Any) -> None:
     following.add_argument("-k", type=int, default=5, help="how many (default: 5)")
     generate = _command(commands, "generate", run_generate, "write on from a text")
     generate.add_argument("text", nargs="?", default="", help="what stands before")
-    for name, kind, text in (
-        ("max-new-tokens", int, "stop after so many (default: 50)"),
-        ("temperature", float, "below 1 safer, above 1 bolder (default: 1)"),
-        ("top-k", int, "draw from this many likeliest tokens only"),
-        ("top-p", float, "draw from the fewest tokens of this probability"),
-        ("random-state", int, "seed of the draws"),
-    ):
+    for name, (kind, text) in GENERATION.items():
         generate.add_argument(
-            f"--{name}", type=kind, default=argparse.SUPPRESS, help=text
+            f"--{name.replace('_', '-')}",
+            type=kind,
+            action="append" if name in SEVERAL else "store",
+            default=argparse.SUPPRESS,
+            help=text,
         )
     _command(commands, "info", run_info, "what a model file holds")
 
@@ -167,15 +182,27 @@ def run_next(arguments: argparse.Namespace) -> None:
 def run_generate(arguments: argparse.Namespace) -> None:
     """``rnnkit generate MODEL TEXT``: prints what follows the text."""
     model = load(arguments)
-    names = ("max_new_tokens", "temperature", "top_k", "top_p", "random_state")
-    options = {name: getattr(arguments, name) for name in names if name in arguments}
+    options = {
+        name: getattr(arguments, name) for name in GENERATION if name in arguments
+    }
+    if "bad_words" in options:
+        options["bad_words"] = [prompt_of(model, w) for w in options["bad_words"]]
     (written,) = model.generate([prompt_of(model, arguments.text)], **options)
-    if not isinstance(written, str):
-        written = " ".join(str(token) for token in written)
+    several = options.get("num_return_sequences", 1) > 1
+    texts = [shown_document(text) for text in (written if several else [written])]
     if arguments.json:
-        print_json({"text": written})
+        print_json(
+            [{"text": text} for text in texts] if several else {"text": texts[0]}
+        )
     else:
-        print(written)
+        print(*texts, sep="\n")
+
+
+def shown_document(document: Any) -> str:
+    """A text, or ids with blanks between them."""
+    if isinstance(document, str):
+        return document
+    return " ".join(str(token) for token in document)
 
 
 def run_info(arguments: argparse.Namespace) -> None:

@@ -77,47 +77,27 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Return the probability of each token after each prompt, (n_prompts, V)."""
         return self._fitted().predict_next_proba(prompts)
 
-    def generate(
-        self,
-        prompts: Any = "",
-        *,
-        max_new_tokens: int = 50,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        random_state: Any = None,
-    ) -> Any:
+    def generate(self, prompts: Any = "", **options: Any) -> Any:
         """Write on from each prompt until its document ends.
 
         Parameters
         ----------
         prompts : str or list of str, default=""
             Beginnings of documents, or ids as in `predict_next`.
-        max_new_tokens : int, default=50
-            Stop after so many tokens where the document has not ended before.
-        temperature : float, default=1.0
-            Below 1 safer, above 1 bolder, 0 always the likeliest token.
-        top_k : int, optional
-            Draw from this many likeliest tokens only.
-        top_p : float, optional
-            Draw from the fewest likeliest tokens that hold this probability together.
-        random_state : None, int, or generator of NumPy's
-            The same seed gives the same text.
+        **options
+            Those of `rnnkit.runtime.GenerationConfig`, which tells of each:
+            max_new_tokens=50, min_new_tokens=0, temperature=1.0, top_k=None,
+            top_p=None, random_state=None, repetition_penalty=1.0,
+            no_repeat_ngram_size=None, bad_words=None, stop=None, num_beams=1,
+            length_penalty=1.0, num_return_sequences=1.
 
         Returns
         -------
         str, or list of str
             The continuations alone, without the unknown token; arrays of ids for a
-            model of ids.
+            model of ids. With `num_return_sequences` above 1 a list for each prompt.
         """
-        return self._fitted().generate(
-            prompts,
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            random_state=random_state,
-        )
+        return self._fitted().generate(prompts, **options)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return one vector a document: the mean of the top layer, (n_documents, H)."""

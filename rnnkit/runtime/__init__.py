@@ -2,6 +2,7 @@
 """Models at work: load, predict, score, generate, stream. NumPy and the core alone."""
 
 from rnnkit.runtime.files import load, save
+from rnnkit.runtime.generation_config import GenerationConfig
 from rnnkit.runtime.model import LanguageModel
 from rnnkit.runtime.options import Options
 from rnnkit.runtime.scorer import TokenScores
@@ -10,6 +11,7 @@ from rnnkit.runtime.stream import Stream
 
 __all__ = [
     "Evaluation",
+    "GenerationConfig",
     "LanguageModel",
     "Options",
     "Stream",

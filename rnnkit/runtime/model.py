@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A trained language model: predict, score, generate, stream."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -14,12 +14,10 @@ from rnnkit.model import Network, NetworkConfig
 from rnnkit.runtime import scoring
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.encoder import Encoder
-from rnnkit.runtime.generation import generate_ids
 from rnnkit.runtime.options import Options
-from rnnkit.runtime.requests import check_integer, check_real
-from rnnkit.runtime.sampling import seed_from, uniforms
-from rnnkit.runtime.scorer import Scorer
-from rnnkit.runtime.stream import Stream, ranked
+from rnnkit.runtime.predictor import Predictor
+from rnnkit.runtime.rows import ModelRows
+from rnnkit.runtime.stream import Stream
 from rnnkit.runtime.sweep import Engine
 
 
@@ -42,7 +40,7 @@ class Facts:
     history: dict[str, Any] = field(default_factory=dict)
 
 
-class LanguageModel(Scorer):
+class LanguageModel(Predictor):
     """A network with its weights and its vocabulary.
 
     Never changes after it is made: any number of threads may use one at a time.
@@ -163,95 +161,13 @@ class LanguageModel(Scorer):
             n_threads=self.n_threads,
         )
 
-    # ------------------------------------------------------------------- next tokens
-
-    def predict_next(self, prompts: Any, k: int = 5) -> list[list[tuple[Any, float]]]:
-        """Return for each prompt its `k` likeliest next tokens, best first.
-
-        Parameters
-        ----------
-        prompts : str or list of str
-            Beginnings of documents; "" asks for the first token. For a model of ids:
-            a sequence of ids, or several.
-        k : int, default=5
-            At most the whole vocabulary is given.
-
-        Returns
-        -------
-        list of lists of (token, probability)
-        """
-        k = check_integer("k", k, 1)
-        tokens = self.encoder.tokens
-        return [ranked(row, k, tokens.__getitem__) for row in self._next(prompts)]
-
-    def predict_next_proba(self, prompts: Any) -> np.ndarray:
-        """Return the probability of every token after each prompt, (n_prompts, V)."""
-        probabilities: np.ndarray = np.exp(self._next(prompts))
-        return probabilities
-
-    def _next(self, prompts: Any) -> np.ndarray:
-        corpus, _ = self.encoder.prompts(prompts)
+    def _next(self, prompts: Corpus) -> np.ndarray:
         return scoring.next_log_probabilities(
-            self._engine, corpus, self.encoder.end_id, n_threads=self.n_threads
+            self._engine, prompts, self.encoder.end_id, n_threads=self.n_threads
         )
 
-    def generate(
-        self,
-        prompts: Any = "",
-        *,
-        max_new_tokens: int = 50,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        random_state: Any = None,
-    ) -> Any:
-        """Write on from each prompt until its document ends.
-
-        Parameters
-        ----------
-        prompts : str or list of str, default=""
-            Beginnings of documents, or ids as in `predict_next`.
-        max_new_tokens : int, default=50
-            Stop after so many tokens where the document has not ended before.
-        temperature : float, default=1.0
-            Divides the log-probabilities: below 1 safer, above 1 bolder, 0 always the
-            likeliest token.
-        top_k : int, optional
-            Draw from this many likeliest tokens only.
-        top_p : float, optional
-            Draw from the fewest likeliest tokens that hold this probability together.
-        random_state : None, int, or generator of NumPy's
-            The draws of a prompt depend on it and on the prompt's place alone.
-
-        Returns
-        -------
-        str, or list of str
-            The continuation of each prompt, as one where one was given; arrays of ids
-            for a model of ids. The unknown token is never written.
-        """
-        max_new_tokens = check_integer("max_new_tokens", max_new_tokens, 0)
-        temperature = check_real("temperature", temperature, 0.0)
-        top_k = None if top_k is None else check_integer("top_k", top_k, 1)
-        if top_p is not None:
-            top_p = check_real("top_p", top_p, 0.0, 1.0)
-        seed = seed_from(random_state)
-        corpus, single = self.encoder.prompts(prompts)
-        continuations = []
-        for i, ids in enumerate(corpus.documents()):
-            stream = self.stream()
-            stream.feed_ids(ids)
-            new = generate_ids(
-                stream,
-                uniforms(seed, i),
-                end_id=self.encoder.end_id,
-                unk_id=self.encoder.unk_id,
-                max_new_tokens=max_new_tokens,
-                temperature=temperature,
-                top_k=top_k,
-                top_p=top_p,
-            )
-            continuations.append(self.encoder.decode(list(new)))
-        return continuations[0] if single else continuations
+    def _rows(self, prompts: Sequence[np.ndarray]) -> ModelRows:
+        return ModelRows(self._engine, prompts, self.n_threads)
 
     def stream(self) -> Stream:
         """Return a running text at its start: feed it, ask for the next token."""

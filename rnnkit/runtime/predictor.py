@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Whatever can go on with a text, and what can be asked of it."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rnnkit.runtime.corpus import Corpus
+from rnnkit.runtime.generation import generate
+from rnnkit.runtime.generation_config import GenerationConfig
+from rnnkit.runtime.requests import check_integer
+from rnnkit.runtime.rows import Rows
+from rnnkit.runtime.scorer import Scorer
+from rnnkit.runtime.stream import ranked
+
+
+class Predictor(Scorer):
+    """A distribution over documents that can be followed token by token.
+
+    A subclass says in `_next` and `_rows` what comes after a prompt; all that can be
+    asked about continuations follows from them.
+    """
+
+    @abstractmethod
+    def _next(self, prompts: Corpus) -> np.ndarray:
+        """Return the log-probabilities of the token after each prompt, (D, V)."""
+
+    @abstractmethod
+    def _rows(self, prompts: Sequence[np.ndarray]) -> Rows:
+        """Return running texts that have read these ids."""
+
+    def predict_next(self, prompts: Any, k: int = 5) -> list[list[tuple[Any, float]]]:
+        """Return for each prompt its `k` likeliest next tokens, best first.
+
+        Parameters
+        ----------
+        prompts : str or list of str
+            Beginnings of documents; "" asks for the first token. For a model of ids:
+            a sequence of ids, or several.
+        k : int, default=5
+            At most the whole vocabulary is given.
+
+        Returns
+        -------
+        list of lists of (token, probability)
+        """
+        k = check_integer("k", k, 1)
+        tokens = self.encoder.tokens
+        rows = self._next(self.encoder.prompts(prompts)[0])
+        return [ranked(row, k, tokens.__getitem__) for row in rows]
+
+    def predict_next_proba(self, prompts: Any) -> np.ndarray:
+        """Return the probability of every token after each prompt, (n_prompts, V)."""
+        probabilities: np.ndarray = np.exp(self._next(self.encoder.prompts(prompts)[0]))
+        return probabilities
+
+    def generate(self, prompts: Any = "", **options: Any) -> Any:
+        """Write on from each prompt until its document ends.
+
+        Parameters
+        ----------
+        prompts : str or list of str, default=""
+            Beginnings of documents, or ids as in `predict_next`.
+        **options
+            Those of `GenerationConfig`: max_new_tokens, min_new_tokens, temperature,
+            top_k, top_p, random_state, repetition_penalty, no_repeat_ngram_size,
+            bad_words, stop, num_beams, length_penalty, num_return_sequences.
+
+        Returns
+        -------
+        str, or list of str
+            The continuation of each prompt, as one where one was given; arrays of ids
+            for a model of ids. The unknown token is never written. With
+            `num_return_sequences` above 1 a list of continuations for each prompt.
+
+        Raises
+        ------
+        ParameterError
+            An option is unknown or out of range.
+        """
+        config = GenerationConfig.from_options(options)
+        corpus, single = self.encoder.prompts(prompts)
+        found = generate(self._rows, self.encoder, corpus.documents(), config)
+        if config.num_return_sequences == 1:
+            found = [sequences[0] for sequences in found]
+        return found[0] if single else found
