@@ -107,6 +107,22 @@ def test_score_tokens_prints_every_token_with_its_log_probability(
     assert float(lines[0].split()[0]) == pytest.approx(scores[0], abs=5e-5)
 
 
+def test_score_with_a_cache_says_which_it_was(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rnnkit import runtime
+
+    model, text = str(folder / "cat.rnn"), str(folder / "text.txt")
+    report = answer(capsys, "score", model, text, "--cache", text)
+    names = ("window", "theta", "weight")
+    settings = {name: report[f"cache_{name}"] for name in names}
+    plain = runtime.load(model).with_options(input="content")
+    cache = runtime.NeuralCache(plain, **settings)
+    assert report["perplexity"] == pytest.approx(cache.perplexity(TEXT.splitlines()))
+    assert main(["score", model, text, "--cache", text]) == 0
+    assert f"cache theta         {settings['theta']:g}" in capsys.readouterr().out
+
+
 def test_several_files_and_packed_ones_are_one_text(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

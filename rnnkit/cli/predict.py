@@ -10,6 +10,7 @@ from rnnkit.errors import InputError, ModelFormatError
 
 if TYPE_CHECKING:
     from rnnkit.runtime import Evaluation, LanguageModel, TokenScores
+    from rnnkit.runtime.scorer import Scorer
 
 GENERATION: dict[str, tuple[Any, str]] = {  # the fields of runtime.GenerationConfig
     "max_new_tokens": (int, "stop after so many (default: 50)"),
@@ -44,6 +45,11 @@ def add_commands(commands: Any) -> None:
         "--tokens",
         action="store_true",
         help="print the log-probability of every token instead",
+    )
+    score.add_argument(
+        "--cache",
+        metavar="VALID",
+        help="add a neural cache, its settings chosen on this text",
     )
     following = _command(commands, "next", run_next, "the likeliest next tokens")
     following.add_argument("text", nargs="?", default="", help="what stands before")
@@ -93,14 +99,28 @@ def run_score(arguments: argparse.Namespace) -> None:
     if arguments.carry_state is not None:
         model = model.with_options(carry_state=arguments.carry_state)
     paths = paths_of(arguments.files)
+    scorer, settings = cached(model, arguments.cache)
     if arguments.tokens:
-        print_tokens(model.score_tokens(paths), arguments.json)
+        print_tokens(scorer.score_tokens(paths), arguments.json)
         return
-    report = model.evaluate(paths)
+    report = scorer.evaluate(paths)
     if arguments.json:
-        print_json(report_of(report))
+        print_json({**report_of(report), **settings})
     else:
-        print_report(report)
+        print_report(report, settings)
+
+
+def cached(
+    model: "LanguageModel", valid: str | None
+) -> "tuple[Scorer, dict[str, float]]":
+    """The model, with the cache that is best on a text, and what was chosen."""
+    from rnnkit.runtime import NeuralCache
+
+    if valid is None:
+        return model, {}
+    cache = NeuralCache.tuned(model, paths_of([valid]))
+    names = ("window", "theta", "weight")
+    return cache, {f"cache_{name}": getattr(cache, name) for name in names}
 
 
 def print_tokens(documents: "list[TokenScores]", as_json: bool) -> None:
@@ -133,7 +153,7 @@ def report_of(report: "Evaluation") -> dict[str, float | int | None]:
     }
 
 
-def print_report(report: "Evaluation") -> None:
+def print_report(report: "Evaluation", settings: dict[str, float]) -> None:
     """A report of quality for a person."""
     bits = report.bits_per_character
     rows = {
@@ -144,6 +164,7 @@ def print_report(report: "Evaluation") -> None:
         "tokens": f"{report.n_tokens:,}, ends of documents included",
         "unknown tokens": f"{report.n_unknown:,}",
         "documents": f"{report.n_documents:,}",
+        **{name.replace("_", " "): f"{value:g}" for name, value in settings.items()},
     }
     print_table(rows)
 

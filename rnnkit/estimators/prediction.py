@@ -107,6 +107,14 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Return a running text: feed it, ask for the next token, copy the state."""
         return self._fitted().stream()
 
+    def to_runtime(self) -> LanguageModel:
+        """Return the model without the estimator, as `rnnkit.runtime.load` gives it.
+
+        What is made of models takes it, and estimators alike: `NeuralCache` and its
+        neighbours in `rnnkit.runtime`.
+        """
+        return self._fitted()
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_model")
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Models at work: load, predict, score, generate, stream. NumPy and the core alone."""
 
+from rnnkit.runtime.cache import NeuralCache
 from rnnkit.runtime.files import load, save
 from rnnkit.runtime.generation_config import GenerationConfig
 from rnnkit.runtime.model import LanguageModel
@@ -13,6 +14,7 @@ __all__ = [
     "Evaluation",
     "GenerationConfig",
     "LanguageModel",
+    "NeuralCache",
     "Options",
     "Stream",
     "TokenScores",

@@ -57,6 +57,11 @@ class LanguageModel(Predictor):
         How to read what is given.
     facts : Facts, optional
         Where it comes from.
+
+    Attributes
+    ----------
+    engine : Engine
+        Network and weights, ready to run.
     """
 
     def __init__(
@@ -71,7 +76,7 @@ class LanguageModel(Predictor):
         self.encoder = encoder
         self.options = options or Options()
         self.facts = facts or Facts()
-        self._engine = Engine(network, weights)
+        self.engine = Engine(network, weights)
 
     @classmethod
     def from_values(
@@ -100,7 +105,7 @@ class LanguageModel(Predictor):
     @property
     def weights(self) -> Weights:
         """The core's weights; only to be read."""
-        return self._engine.weights
+        return self.engine.weights
 
     @cached_property
     def params(self) -> Mapping[str, np.ndarray]:
@@ -144,7 +149,7 @@ class LanguageModel(Predictor):
         self, corpus: Corpus, *, carry_state: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         return scoring.score_tokens(
-            self._engine,
+            self.engine,
             corpus,
             self.encoder.end_id,
             carry_state=carry_state,
@@ -154,7 +159,7 @@ class LanguageModel(Predictor):
     def transform(self, X: Iterable[Any]) -> np.ndarray:
         """Return the mean of the top layer over each document, (n_documents, H)."""
         return scoring.mean_outputs(
-            self._engine,
+            self.engine,
             self.encoder.encode(self._read(X)),
             self.encoder.end_id,
             carry_state=self.options.carry_state,
@@ -163,12 +168,12 @@ class LanguageModel(Predictor):
 
     def _next(self, prompts: Corpus) -> np.ndarray:
         return scoring.next_log_probabilities(
-            self._engine, prompts, self.encoder.end_id, n_threads=self.n_threads
+            self.engine, prompts, self.encoder.end_id, n_threads=self.n_threads
         )
 
     def _rows(self, prompts: Sequence[np.ndarray]) -> ModelRows:
-        return ModelRows(self._engine, prompts, self.n_threads)
+        return ModelRows(self.engine, prompts, self.n_threads)
 
     def stream(self) -> Stream:
         """Return a running text at its start: feed it, ask for the next token."""
-        return Stream(self._engine, self.encoder, self.n_threads)
+        return Stream(self.engine, self.encoder, self.n_threads)

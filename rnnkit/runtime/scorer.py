@@ -5,10 +5,11 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from rnnkit.errors import InputTypeError
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.options import Options, resolve_threads
@@ -143,3 +144,17 @@ class Scorer(ABC):
 
     def _read(self, X: Iterable[Any]) -> list[Any]:
         return self.encoder.read(X, self.options.input, self.options.documents)
+
+
+S = TypeVar("S", bound=Scorer)
+
+
+def unwrapped(model: Any, kind: type[S]) -> S:
+    """Return a model that is checked to be of a kind; of an estimator, its model."""
+    found = model.to_runtime() if hasattr(model, "to_runtime") else model
+    if not isinstance(found, kind):
+        raise InputTypeError(
+            f"a model is of type {type(model).__name__}; allowed: a fitted estimator, "
+            f"or a {kind.__name__} of rnnkit.runtime"
+        )
+    return found

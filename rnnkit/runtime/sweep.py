@@ -22,6 +22,7 @@ from rnnkit.runtime.corpus import Corpus
 MAX_ROWS = 64
 MAX_POSITIONS = 2048  # rows x steps of one window: enough work a call, little memory
 LEAST_STEPS = 8  # a window is not made shorter than this because rows end in it
+LOGITS_ROWS = 128  # rows of the whole vocabulary at a time
 KEPT_WINDOWS = 4  # of each length, for the next calls
 KEPT_STEPS = 64  # longer windows, or wider ones, are cheap beside the work they do
 
@@ -61,6 +62,15 @@ class Step:
 
     window: Window
     positions: np.ndarray
+
+    def distributions(self, n_threads: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield each position with the log-probabilities (V,) that follow it."""
+        places = self.positions.ravel()
+        real = np.flatnonzero(places >= 0).astype(np.int32)
+        for i in range(0, len(real), LOGITS_ROWS):
+            rows = real[i : i + LOGITS_ROWS]
+            log_p = self.window.log_probabilities(rows, n_threads=n_threads)
+            yield from zip(places[rows], log_p, strict=True)
 
 
 class Engine:
