@@ -2,6 +2,7 @@
 """Models at work: load, predict, score, generate, stream. NumPy and the core alone."""
 
 from rnnkit.runtime.cache import NeuralCache
+from rnnkit.runtime.ensemble import Ensemble
 from rnnkit.runtime.files import load, save
 from rnnkit.runtime.generation_config import GenerationConfig
 from rnnkit.runtime.model import LanguageModel
@@ -11,6 +12,7 @@ from rnnkit.runtime.scoring import Evaluation
 from rnnkit.runtime.stream import Stream
 
 __all__ = [
+    "Ensemble",
     "Evaluation",
     "GenerationConfig",
     "LanguageModel",

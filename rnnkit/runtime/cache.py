@@ -123,12 +123,12 @@ class NeuralCache(Scorer):
             n_threads=self.n_threads,
         )
         for step in steps:
-            for place, log_p in step.distributions(self.n_threads):
-                p = np.exp(log_p, dtype=np.float64)
-                if not np.isnan(p_cache[place]):
-                    p *= 1.0 - self.weight
-                    past.add_cache(p, place, self.window, self.theta, self.weight)
-                hits[place] = p.argmax() == past.targets[place]
+            for places, log_p in step.distributions(self.n_threads):
+                for place, p in zip(places, np.exp(log_p.astype(float)), strict=True):
+                    if not np.isnan(p_cache[place]):
+                        p *= 1.0 - self.weight
+                        past.add_cache(p, place, self.window, self.theta, self.weight)
+                    hits[place] = p.argmax() == past.targets[place]
         return past.mixed(p_cache, self.weight), hits
 
     def _past(self, corpus: Corpus, carry_state: bool) -> Past:

@@ -63,14 +63,13 @@ class Step:
     window: Window
     positions: np.ndarray
 
-    def distributions(self, n_threads: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield each position with the log-probabilities (V,) that follow it."""
+    def distributions(self, n_threads: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield positions (n,) with the log-probabilities (n, V) that follow them."""
         places = self.positions.ravel()
         real = np.flatnonzero(places >= 0).astype(np.int32)
         for i in range(0, len(real), LOGITS_ROWS):
             rows = real[i : i + LOGITS_ROWS]
-            log_p = self.window.log_probabilities(rows, n_threads=n_threads)
-            yield from zip(places[rows], log_p, strict=True)
+            yield places[rows], self.window.log_probabilities(rows, n_threads=n_threads)
 
 
 class Engine:
