@@ -167,6 +167,20 @@ def test_next_gives_the_likeliest_tokens_best_first(
     assert [line.split()[1] for line in lines] == [row["token"] for row in found]
 
 
+def test_whole_words_follow_and_half_typed_ones_are_completed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(folder / "cat.rnn")
+    words = answer(capsys, "next", model, "the", "--words", "-k", "3")
+    tokens = [row["token"] for row in answer(capsys, "next", model, "the", "-k", "9")]
+    kept = [token for token in tokens if token not in ("<eos>", "<unk>")]
+    assert [row["word"] for row in words] == kept[:3]
+    completed = answer(capsys, "complete", model, "the c")
+    assert completed == [{"word": "cat", "probability": 1.0}]
+    assert main(["complete", model, "the c"]) == 0
+    assert capsys.readouterr().out == "1.0000  cat\n"
+
+
 def test_generate_repeats_itself_with_the_same_seed(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

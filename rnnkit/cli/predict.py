@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Commands that use a model: score, next, generate, info. They need no scikit-learn."""
+"""Commands that use a model, without scikit-learn: score, next, complete and others."""
 
 import argparse
 import sys
@@ -31,7 +31,7 @@ SEVERAL = ("bad_words", "stop")
 
 
 def add_commands(commands: Any) -> None:
-    """Add the four commands to a parser."""
+    """Add the commands to a parser."""
     score = _command(commands, "score", run_score, "how well a model predicts texts")
     score.add_argument(
         "files", nargs="+", metavar="FILE", help="texts; .gz is unpacked"
@@ -54,6 +54,12 @@ def add_commands(commands: Any) -> None:
     following = _command(commands, "next", run_next, "the likeliest next tokens")
     following.add_argument("text", nargs="?", default="", help="what stands before")
     following.add_argument("-k", type=int, default=5, help="how many (default: 5)")
+    following.add_argument(
+        "--words", action="store_true", help="whole words, whatever the tokens are"
+    )
+    completing = _command(commands, "complete", run_complete, "end a half-typed word")
+    completing.add_argument("text", help="a text that breaks off within a word")
+    completing.add_argument("-k", type=int, default=5, help="how many (default: 5)")
     generate = _command(commands, "generate", run_generate, "write on from a text")
     generate.add_argument("text", nargs="?", default="", help="what stands before")
     for name, (kind, text) in GENERATION.items():
@@ -192,12 +198,29 @@ def shown(token: Any) -> str:
 def run_next(arguments: argparse.Namespace) -> None:
     """``rnnkit next MODEL TEXT``"""
     model = load(arguments)
-    (found,) = model.predict_next([prompt_of(model, arguments.text)], k=arguments.k)
-    if arguments.json:
-        print_json([{"token": token, "probability": float(p)} for token, p in found])
+    ask, name = (
+        (model.predict_next_words, "word")
+        if arguments.words
+        else (model.predict_next, "token")
+    )
+    (found,) = ask([prompt_of(model, arguments.text)], k=arguments.k)
+    print_ranked(found, name, arguments.json)
+
+
+def run_complete(arguments: argparse.Namespace) -> None:
+    """``rnnkit complete MODEL TEXT``"""
+    model = load(arguments)
+    (found,) = model.complete([prompt_of(model, arguments.text)], k=arguments.k)
+    print_ranked(found, "word", arguments.json)
+
+
+def print_ranked(found: list[tuple[Any, float]], name: str, as_json: bool) -> None:
+    """Answers with their probabilities, best first."""
+    if as_json:
+        print_json([{name: answer, "probability": float(p)} for answer, p in found])
         return
-    for token, probability in found:
-        print(f"{probability:.4f}  {shown(token)}")
+    for answer, probability in found:
+        print(f"{probability:.4f}  {shown(answer)}")
 
 
 def run_generate(arguments: argparse.Namespace) -> None:

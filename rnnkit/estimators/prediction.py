@@ -77,6 +77,56 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Return the probability of each token after each prompt, (n_prompts, V)."""
         return self._fitted().predict_next_proba(prompts)
 
+    def predict_next_words(
+        self, prompts: Any, k: int = 5, *, max_tokens: int = 32, num_beams: int = 32
+    ) -> list[list[tuple[str, float]]]:
+        """Return for each prompt the `k` likeliest next words as (word, probability).
+
+        Whatever the tokens are: characters, bytes and subwords are put together, and
+        their probabilities summed, up to the word's end. The prompt's last word is
+        taken to be whole.
+
+        Parameters
+        ----------
+        prompts : str or list of str
+            As in `predict_next`.
+        k : int, default=5
+            Less are given where less are found.
+        max_tokens : int, default=32
+            Words of more tokens are not found.
+        num_beams : int, default=32
+            Beginnings of words that are followed at a time.
+
+        See Also
+        --------
+        rnnkit.runtime.LanguageModel.predict_next_words : what a word is, and the exact
+            meaning of its probability.
+        """
+        return self._fitted().predict_next_words(
+            prompts, k, max_tokens=max_tokens, num_beams=num_beams
+        )
+
+    def complete(
+        self, prompts: Any, k: int = 5, *, max_tokens: int = 32, num_beams: int = 32
+    ) -> list[list[tuple[str, float]]]:
+        """Return for each prompt the `k` likeliest words that its last one may become.
+
+        Parameters
+        ----------
+        prompts : str or list of str
+            Texts that break off within a word.
+        k, max_tokens, num_beams : int
+            As in `predict_next_words`.
+
+        Returns
+        -------
+        list of lists of (word, probability)
+            Whole words; the probability is among all words that begin so.
+        """
+        return self._fitted().complete(
+            prompts, k, max_tokens=max_tokens, num_beams=num_beams
+        )
+
     def generate(self, prompts: Any = "", **options: Any) -> Any:
         """Write on from each prompt until its document ends.
 

@@ -2,6 +2,7 @@
 """Between what a user holds and what the network reads: documents to ids and back."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from rnnkit.errors import ParameterError
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.documents import read_ids, read_prompts, read_texts
+from rnnkit.runtime.spelling import Spelling
 from rnnkit.tokenizers import END, Tokenizer
 
 
@@ -22,6 +24,10 @@ class Encoder(Protocol):
     @property
     def tokens(self) -> Sequence[Any]:
         """The vocabulary by id."""
+
+    @property
+    def spelling(self) -> Spelling | None:
+        """What the tokens spell; None where documents are ids."""
 
     @property
     def end_id(self) -> int:
@@ -83,6 +89,11 @@ class TextEncoder:
         """The vocabulary by id."""
         return self.tokenizer.vocabulary_
 
+    @cached_property
+    def spelling(self) -> Spelling:
+        """What the tokens spell: found out once, when it is asked for."""
+        return Spelling(self.tokenizer)
+
     @property
     def end_id(self) -> int:
         """The id of a document's end."""
@@ -130,6 +141,7 @@ class IdEncoder:
 
     unk_id = None
     tokenizer = None
+    spelling = None
     tokens: Sequence[Any]
 
     def __init__(self, n_ids: int | None = None) -> None:
