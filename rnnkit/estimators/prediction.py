@@ -9,6 +9,7 @@ from sklearn.exceptions import NotFittedError
 
 from rnnkit.estimators.checks import check_parameter
 from rnnkit.runtime.model import LanguageModel
+from rnnkit.runtime.rescoring import Ranking
 from rnnkit.runtime.scorer import TokenScores
 from rnnkit.runtime.scoring import Evaluation
 from rnnkit.runtime.stream import Stream
@@ -59,6 +60,36 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def evaluate(self, X: Any) -> Evaluation:
         """Return score, perplexity and accuracy with the counts that they rest on."""
         return self._fitted().evaluate(X)
+
+    def rescore(
+        self,
+        hypotheses: Any,
+        scores: Any = None,
+        *,
+        weight: float = 1.0,
+        length_penalty: float = 0.0,
+    ) -> list[Ranking]:
+        """Put the hypotheses of another system in the order of their total scores.
+
+        Parameters
+        ----------
+        hypotheses : iterable of lists of str
+            Lists of alternatives; each is read from the initial state.
+        scores : sequence of sequences of float, optional
+            Logarithms, one a hypothesis: higher is better.
+        weight : float, default=1.0
+            What the model's log-likelihood counts beside them.
+        length_penalty : float, default=0.0
+            The log-likelihood is divided by number of tokens ** length_penalty.
+
+        Returns
+        -------
+        list of Ranking
+            For each list `order`, best first, and the total `scores`.
+        """
+        return self._fitted().rescore(
+            hypotheses, scores, weight=weight, length_penalty=length_penalty
+        )
 
     def predict_next(self, prompts: Any, k: int = 5) -> list[list[tuple[Any, float]]]:
         """Return for each prompt the `k` likeliest next tokens as (token, probability).

@@ -7,6 +7,7 @@ from rnnkit.runtime.files import load, save
 from rnnkit.runtime.generation_config import GenerationConfig
 from rnnkit.runtime.model import LanguageModel
 from rnnkit.runtime.options import Options
+from rnnkit.runtime.rescoring import Ranking
 from rnnkit.runtime.scorer import TokenScores
 from rnnkit.runtime.scoring import Evaluation
 from rnnkit.runtime.stream import Stream
@@ -18,6 +19,7 @@ __all__ = [
     "LanguageModel",
     "NeuralCache",
     "Options",
+    "Ranking",
     "Stream",
     "TokenScores",
     "load",

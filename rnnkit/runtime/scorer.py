@@ -3,7 +3,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
@@ -13,6 +13,8 @@ from rnnkit.errors import InputTypeError
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.options import Options, resolve_threads
+from rnnkit.runtime.requests import check_real
+from rnnkit.runtime.rescoring import Ranking, check_lists, check_scores, rank
 from rnnkit.runtime.scoring import Evaluation, perplexity, summarise
 
 
@@ -133,6 +135,57 @@ class Scorer(ABC):
             TokenScores(ids, [vocabulary[i] for i in ids], log_probabilities)
             for ids, log_probabilities in zip(targets.documents(), scores, strict=True)
         ]
+
+    def rescore(
+        self,
+        hypotheses: Iterable[Iterable[Any]],
+        scores: Sequence[Sequence[float]] | None = None,
+        *,
+        weight: float = 1.0,
+        length_penalty: float = 0.0,
+    ) -> list[Ranking]:
+        """Put the hypotheses of another system in the order of their total scores.
+
+        The total is log-linear: the score that was given, and `weight` times the
+        model's log-likelihood of the whole document, end included, divided by its
+        number of tokens ** `length_penalty`.
+
+        Parameters
+        ----------
+        hypotheses : iterable of lists of str
+            Lists of alternatives, "n-best lists"; sequences of ids for a model of ids.
+            Each hypothesis is read from the initial state.
+        scores : sequence of sequences of float, optional
+            Logarithms, one a hypothesis: higher is better. Without them the model
+            decides alone.
+        weight : float, default=1.0
+            What the model counts beside them, at least 0.
+        length_penalty : float, default=0.0
+            0 takes the log-likelihood as it is, which favours short documents; 1 its
+            mean per token. As in `generate`.
+
+        Returns
+        -------
+        list of Ranking
+            For each list `order`, best first, and the total `scores`.
+
+        Raises
+        ------
+        InputError, InputTypeError
+            The hypotheses are no lists of documents, or the scores do not fit them.
+        ParameterError
+            A number is out of range.
+        """
+        weight = check_real("weight", weight, 0.0)
+        length_penalty = check_real("length_penalty", length_penalty, -math.inf)
+        lists = check_lists(hypotheses)
+        given = check_scores(scores, lists)
+        reader = self.with_options(carry_state=False, input="content")
+        log_likelihood, targets = reader._scored([h for part in lists for h in part])
+        sums = np.add.reduceat(log_likelihood, targets.offsets[:-1])
+        totals = np.concatenate(given) + weight * sums / targets.lengths**length_penalty
+        ends = np.cumsum([len(part) for part in lists])
+        return [rank(part) for part in np.split(totals, ends[:-1])]
 
     def _scored(self, X: Iterable[Any]) -> tuple[np.ndarray, Corpus]:
         """Return the log-likelihood of each target, and the targets."""
