@@ -167,6 +167,24 @@ def test_next_gives_the_likeliest_tokens_best_first(
     assert [line.split()[1] for line in lines] == [row["token"] for row in found]
 
 
+def test_several_models_are_asked_as_one(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from rnnkit import runtime
+
+    first, second = str(folder / "cat.rnn"), str(tmp_path / "other.rnn")
+    assert main(["fit", str(folder / "text.txt"), "-o", second, *FIT[:-3], "7"]) == 0
+    (found,) = answer(capsys, "next", first, "the", "-k", "1", "--with", second)
+    ensemble = runtime.Ensemble([runtime.load(first), runtime.load(second)])
+    token, probability = ensemble.predict_next("the", k=1)[0][0]
+    assert (found["token"], found["probability"]) == (token, pytest.approx(probability))
+    chars = str(tmp_path / "chars.rnn")
+    argv = ["fit", str(folder / "text.txt"), "-o", chars, *FIT, "--tokenizer", "char"]
+    assert main(argv) == 0
+    assert main(["next", first, "the", "--with", chars]) == 1
+    assert "model 1 has a vocabulary of" in capsys.readouterr().err
+
+
 def test_whole_words_follow_and_half_typed_ones_are_completed(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,7 +9,7 @@ from rnnkit.cli.options import add_json, paths_of, print_json, print_table
 from rnnkit.errors import InputError, ModelFormatError
 
 if TYPE_CHECKING:
-    from rnnkit.runtime import Evaluation, LanguageModel, TokenScores
+    from rnnkit.runtime import Ensemble, Evaluation, LanguageModel, TokenScores
     from rnnkit.runtime.scorer import Scorer
 
 GENERATION: dict[str, tuple[Any, str]] = {  # the fields of runtime.GenerationConfig
@@ -82,26 +82,42 @@ def _command(commands: Any, name: str, run: Any, text: str) -> argparse.Argument
     add_json(parser)
     if name != "info":
         parser.add_argument(
+            "--with",
+            dest="others",
+            action="append",
+            default=[],
+            metavar="MODEL",
+            help="average with this model's probabilities; may be given several times",
+        )
+        parser.add_argument(
             "--n-threads", type=int, help="threads (default: all cores)"
         )
     return parser
 
 
-def load(arguments: argparse.Namespace) -> "LanguageModel":
-    """The model that a command asks for."""
+def load(path: str, n_threads: int | None = None) -> "LanguageModel":
+    """The model of a file."""
     from rnnkit import runtime
 
     try:
-        model = runtime.load(arguments.model)
+        model = runtime.load(path)
     except ModelFormatError as error:
-        raise ModelFormatError(f"{arguments.model}: {error}") from None
-    n_threads = getattr(arguments, "n_threads", None)
+        raise ModelFormatError(f"{path}: {error}") from None
     return model.with_options(input="filename", n_threads=n_threads)
+
+
+def asked(arguments: argparse.Namespace) -> "LanguageModel | Ensemble":
+    """The model that a command asks, or several as one."""
+    from rnnkit.runtime import Ensemble
+
+    names = [arguments.model, *arguments.others]
+    models = [load(name, arguments.n_threads) for name in names]
+    return Ensemble(models) if len(models) > 1 else models[0]
 
 
 def run_score(arguments: argparse.Namespace) -> None:
     """``rnnkit score MODEL FILE...``"""
-    model = load(arguments)
+    model = asked(arguments)
     if arguments.carry_state is not None:
         model = model.with_options(carry_state=arguments.carry_state)
     paths = paths_of(arguments.files)
@@ -117,7 +133,7 @@ def run_score(arguments: argparse.Namespace) -> None:
 
 
 def cached(
-    model: "LanguageModel", valid: str | None
+    model: "LanguageModel | Ensemble", valid: str | None
 ) -> "tuple[Scorer, dict[str, float]]":
     """The model, with the cache that is best on a text, and what was chosen."""
     from rnnkit.runtime import NeuralCache
@@ -175,7 +191,7 @@ def print_report(report: "Evaluation", settings: dict[str, float]) -> None:
     print_table(rows)
 
 
-def prompt_of(model: "LanguageModel", text: str) -> Any:
+def prompt_of(model: "LanguageModel | Ensemble", text: str) -> Any:
     """A prompt: text, or ids for a model of ids; - is all of standard input."""
     if text == "-":
         text = sys.stdin.read().removesuffix("\n")
@@ -197,7 +213,7 @@ def shown(token: Any) -> str:
 
 def run_next(arguments: argparse.Namespace) -> None:
     """``rnnkit next MODEL TEXT``"""
-    model = load(arguments)
+    model = asked(arguments)
     ask, name = (
         (model.predict_next_words, "word")
         if arguments.words
@@ -209,7 +225,7 @@ def run_next(arguments: argparse.Namespace) -> None:
 
 def run_complete(arguments: argparse.Namespace) -> None:
     """``rnnkit complete MODEL TEXT``"""
-    model = load(arguments)
+    model = asked(arguments)
     (found,) = model.complete([prompt_of(model, arguments.text)], k=arguments.k)
     print_ranked(found, "word", arguments.json)
 
@@ -225,7 +241,7 @@ def print_ranked(found: list[tuple[Any, float]], name: str, as_json: bool) -> No
 
 def run_generate(arguments: argparse.Namespace) -> None:
     """``rnnkit generate MODEL TEXT``: prints what follows the text."""
-    model = load(arguments)
+    model = asked(arguments)
     options = {
         name: getattr(arguments, name) for name in GENERATION if name in arguments
     }
@@ -251,7 +267,7 @@ def shown_document(document: Any) -> str:
 
 def run_info(arguments: argparse.Namespace) -> None:
     """``rnnkit info MODEL``"""
-    model = load(arguments)
+    model = load(arguments.model)
     answer = model.describe()
     if arguments.json:
         print_json(answer)

@@ -2,7 +2,7 @@
 """Writing on from prompts."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,9 @@ from rnnkit.runtime.beam import BeamSearch
 from rnnkit.runtime.controls import Controls
 from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.generation_config import GenerationConfig
-from rnnkit.runtime.rows import Rows
+from rnnkit.runtime.rows import Rows, Start, as_read
 from rnnkit.runtime.sampling import draw, seed_from, uniforms
 from rnnkit.runtime.sweep import MAX_ROWS
-
-Start = Callable[[Sequence[np.ndarray]], Rows]  # from prompts to running texts
 
 
 def generate(
@@ -43,7 +41,7 @@ def generate(
     if config.num_beams > 1:
         search = BeamSearch(controls, stops.reached, config)
         found = [
-            search.run(start([_read_as(prompt, encoder.end_id)]), prompt)
+            search.run(start([as_read(prompt, encoder.end_id)]), prompt)
             for prompt in prompts
         ]
     else:
@@ -100,11 +98,6 @@ def _controls(encoder: Encoder, config: GenerationConfig) -> Controls:
     )
 
 
-def _read_as(prompt: np.ndarray, end_id: int) -> np.ndarray:
-    """Return what a model reads of a prompt: the end of what was before, and it."""
-    return np.concatenate([np.array([end_id], np.int32), prompt])
-
-
 def _sampled(
     start: Start,
     prompts: Sequence[np.ndarray],
@@ -119,7 +112,7 @@ def _sampled(
     n_prompts = max(1, MAX_ROWS // n_each)
     for first in range(0, len(prompts), n_prompts):
         part = prompts[first : first + n_prompts]
-        rows = start([_read_as(prompt, controls.end_id) for prompt in part])
+        rows = start([as_read(prompt, controls.end_id) for prompt in part])
         rows.take(np.repeat(range(len(part)), n_each).tolist())
         texts = [
             _Draft(prompt, uniforms(seed, first + i + (j << 32)))
@@ -138,9 +131,7 @@ class _Draft:
 
     prompt: np.ndarray
     uniforms: np.random.Generator
-
-    def __post_init__(self) -> None:
-        self.new: list[int] = []
+    new: list[int] = field(default_factory=list)
 
 
 def _draw_rows(

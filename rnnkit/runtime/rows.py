@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Several running texts side by side, fed a token each at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +21,14 @@ class Rows(Protocol):
 
     def feed(self, tokens: Sequence[int]) -> None:
         """Give each row its next token."""
+
+
+Start = Callable[[Sequence[np.ndarray]], Rows]  # from what was read to running texts
+
+
+def as_read(prompt: np.ndarray, end_id: int) -> np.ndarray:
+    """Return what a model reads of a prompt: the end of what was before, then it."""
+    return np.concatenate([np.array([end_id], np.int32), prompt])
 
 
 class ModelRows:

@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Whole words after a prompt, and the rest of a word that is half typed."""
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 
 from rnnkit.errors import InputError
 from rnnkit.runtime.encoder import Encoder
-from rnnkit.runtime.rows import Rows
+from rnnkit.runtime.rows import Start, as_read
 from rnnkit.runtime.sampling import likeliest
 from rnnkit.runtime.spelling import Spelling, is_word_character
 from rnnkit.runtime.word_search import WordSearch
 from rnnkit.tokenizers import Tokenizer
 
-Start = Callable[[Sequence[np.ndarray]], Rows]  # from prompts to running texts
 Words = list[tuple[str, float]]
 
 
@@ -44,7 +41,7 @@ class WordTokens:
         return self._ranked(p / p.sum(), k) if p.any() else []
 
     def _probabilities(self, ids: np.ndarray) -> np.ndarray:
-        rows = self._start([_with_end(self._tokenizer, ids)])
+        rows = self._start([as_read(ids, self._tokenizer.end_id)])
         return np.exp(rows.log_probabilities()[0].astype(np.float64))
 
     def _ranked(self, p: np.ndarray, k: int) -> Words:
@@ -85,7 +82,7 @@ class SpelledWords:
         self, prompt: str, given: bytes, ends_word: bool, k: int, **search: int
     ) -> Words:
         ids = self._tokenizer.encode(prompt)
-        rows = self._start([_with_end(self._tokenizer, ids)])
+        rows = self._start([as_read(ids, self._tokenizer.end_id)])
         found = WordSearch(self._spelling, n_words=k, **search).run(
             rows, given=given, ends_word=ends_word, is_start=not len(ids)
         )
@@ -119,8 +116,3 @@ def _half_word(text: str) -> str:
     while start > 0 and is_word_character(text[start - 1]):
         start -= 1
     return text[start:]
-
-
-def _with_end(tokenizer: Tokenizer, ids: np.ndarray) -> np.ndarray:
-    """Return what a model reads of a prompt: the end of what was before, and it."""
-    return np.concatenate([np.array([tokenizer.end_id], np.int32), ids])
