@@ -29,7 +29,8 @@ def test_linear_goes_straight_down() -> None:
 def test_cosine_is_half_way_down_in_the_middle() -> None:
     schedule = Schedule("cosine", 1.0)
     expected = [1.0, (2 + math.sqrt(2)) / 4, 0.5, (2 - math.sqrt(2)) / 4]
-    assert [schedule.rate(i / 4) for i in range(4)] == pytest.approx(expected, rel=1e-12)
+    rates = [schedule.rate(i / 4) for i in range(4)]
+    assert rates == pytest.approx(expected, rel=1e-12)
 
 
 def test_one_cycle_rises_for_three_tenths_and_falls() -> None:
