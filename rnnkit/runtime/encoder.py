@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rnnkit.errors import ParameterError
+from rnnkit.errors import InputError, ParameterError
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.documents import read_ids, read_prompts, read_texts
 from rnnkit.runtime.spelling import Spelling
@@ -26,8 +26,8 @@ class Encoder(Protocol):
         """The vocabulary by id."""
 
     @property
-    def spelling(self) -> Spelling | None:
-        """What the tokens spell; None where documents are ids."""
+    def spelling(self) -> Spelling:
+        """What the tokens spell, where there is a tokenizer."""
 
     @property
     def end_id(self) -> int:
@@ -141,11 +141,15 @@ class IdEncoder:
 
     unk_id = None
     tokenizer = None
-    spelling = None
     tokens: Sequence[Any]
 
     def __init__(self, n_ids: int | None = None) -> None:
         self._set(n_ids)
+
+    @property
+    def spelling(self) -> Spelling:
+        """Ids spell nothing."""
+        raise InputError("this model reads ids, they spell nothing")
 
     def learn(self, documents: list[np.ndarray]) -> None:
         """Take the number of ids from the largest one, unless it is known."""

@@ -114,13 +114,13 @@ def _sampled(
         part = prompts[first : first + n_prompts]
         rows = start([as_read(prompt, controls.end_id) for prompt in part])
         rows.take(np.repeat(range(len(part)), n_each).tolist())
-        texts = [
+        drafts = [
             _Draft(prompt, uniforms(seed, first + i + (j << 32)))
             for i, prompt in enumerate(part)
             for j in range(n_each)
         ]
-        _draw_rows(rows, texts, controls, is_complete, config)
-        new = [text.new for text in texts]
+        _draw_rows(rows, drafts, controls, is_complete, config)
+        new = [draft.new for draft in drafts]
         found += [new[i : i + n_each] for i in range(0, len(new), n_each)]
     return found
 

@@ -107,7 +107,7 @@ class Predictor(Scorer):
             Texts that break off within a word. Where a prompt ends between words, all
             words go on with it, as in `predict_next_words`.
         k, max_tokens, num_beams : int
-            As in `predict_next_words`.
+            As in `predict_next_words`; the tokens of what is typed count as well.
 
         Returns
         -------

@@ -33,6 +33,8 @@ class Beginning:
 class WordSearch:
     """Sums the probabilities of all ways to write a word, the likeliest ones first.
 
+    One search: `run` is called once.
+
     Parameters
     ----------
     spelling : Spelling
@@ -52,6 +54,7 @@ class WordSearch:
         self._n_words = n_words
         self._max_tokens = max_tokens
         self._num_beams = num_beams
+        self._found: defaultdict[str, float] = defaultdict(float)
 
     def run(
         self, rows: Rows, *, given: bytes, ends_word: bool, is_start: bool
@@ -70,7 +73,6 @@ class WordSearch:
             Whether the prompt is empty.
         """
         spelling = self._spelling
-        self._found: defaultdict[str, float] = defaultdict(float)
         running, known = [Beginning()], 0.0
         for n_tokens in range(self._max_tokens):
             pieces = (

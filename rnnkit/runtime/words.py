@@ -100,14 +100,14 @@ def words_of(encoder: Encoder, start: Start) -> WordTokens | SpelledWords:
     InputError
         They are ids, and spell nothing.
     """
-    tokenizer, spelling = encoder.tokenizer, encoder.spelling
-    if tokenizer is None or spelling is None:
+    tokenizer = encoder.tokenizer
+    if tokenizer is None:
         raise InputError(
             "this model reads ids, it knows no words; ask predict_next instead"
         )
     if tokenizer.tokens_are_words:
         return WordTokens(tokenizer, start)
-    return SpelledWords(tokenizer, spelling, start)
+    return SpelledWords(tokenizer, encoder.spelling, start)
 
 
 def _half_word(text: str) -> str:
