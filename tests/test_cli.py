@@ -6,6 +6,7 @@ import inspect
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rnnkit.cli import main
 from rnnkit.cli.fit import NOT_OFFERED
 from rnnkit.cli.main import make_parser
 from rnnkit.cli.parameters import estimator_parameters
+from rnnkit.cli.predict import GENERATION
 
 RunPython = Callable[..., "subprocess.CompletedProcess[str]"]
 TEXT = "the cat sat on the mat\nthe dog sat on the rug\n" * 30
@@ -88,6 +90,39 @@ def test_score_prints_all_that_a_comparison_needs(
         assert words in shown
 
 
+def test_score_tokens_prints_every_token_with_its_log_probability(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    model, text = str(folder / "cat.rnn"), tmp_path / "two.txt"
+    text.write_text("the cat\na zebra\n", "utf-8")
+    report = answer(capsys, "score", model, str(text))
+    first, second = answer(capsys, "score", model, str(text), "--tokens")
+    assert first["tokens"] == ["the", "cat", "<eos>"]
+    assert second["tokens"] == ["<unk>", "<unk>", "<eos>"]
+    scores = first["log_probabilities"] + second["log_probabilities"]
+    assert sum(scores) / 6 == pytest.approx(report["log_likelihood_per_token"])
+    assert main(["score", model, str(text), "--tokens"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1:] for line in lines[:4]] == [["the"], ["cat"], ["<eos>"], []]
+    assert float(lines[0].split()[0]) == pytest.approx(scores[0], abs=5e-5)
+
+
+def test_score_with_a_cache_says_which_it_was(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rnnkit import runtime
+
+    model, text = str(folder / "cat.rnn"), str(folder / "text.txt")
+    report = answer(capsys, "score", model, text, "--cache", text)
+    names = ("window", "theta", "weight")
+    settings = {name: report[f"cache_{name}"] for name in names}
+    plain = runtime.load(model).with_options(input="content")
+    cache = runtime.NeuralCache(plain, **settings)
+    assert report["perplexity"] == pytest.approx(cache.perplexity(TEXT.splitlines()))
+    assert main(["score", model, text, "--cache", text]) == 0
+    assert f"cache theta         {settings['theta']:g}" in capsys.readouterr().out
+
+
 def test_several_files_and_packed_ones_are_one_text(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,6 +167,38 @@ def test_next_gives_the_likeliest_tokens_best_first(
     assert [line.split()[1] for line in lines] == [row["token"] for row in found]
 
 
+def test_several_models_are_asked_as_one(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from rnnkit import runtime
+
+    first, second = str(folder / "cat.rnn"), str(tmp_path / "other.rnn")
+    assert main(["fit", str(folder / "text.txt"), "-o", second, *FIT[:-3], "7"]) == 0
+    (found,) = answer(capsys, "next", first, "the", "-k", "1", "--with", second)
+    ensemble = runtime.Ensemble([runtime.load(first), runtime.load(second)])
+    token, probability = ensemble.predict_next("the", k=1)[0][0]
+    assert (found["token"], found["probability"]) == (token, pytest.approx(probability))
+    chars = str(tmp_path / "chars.rnn")
+    argv = ["fit", str(folder / "text.txt"), "-o", chars, *FIT, "--tokenizer", "char"]
+    assert main(argv) == 0
+    assert main(["next", first, "the", "--with", chars]) == 1
+    assert "model 1 has a vocabulary of" in capsys.readouterr().err
+
+
+def test_whole_words_follow_and_half_typed_ones_are_completed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(folder / "cat.rnn")
+    words = answer(capsys, "next", model, "the", "--words", "-k", "3")
+    tokens = [row["token"] for row in answer(capsys, "next", model, "the", "-k", "9")]
+    kept = [token for token in tokens if token not in ("<eos>", "<unk>")]
+    assert [row["word"] for row in words] == kept[:3]
+    completed = answer(capsys, "complete", model, "the c")
+    assert completed == [{"word": "cat", "probability": 1.0}]
+    assert main(["complete", model, "the c"]) == 0
+    assert capsys.readouterr().out == "1.0000  cat\n"
+
+
 def test_generate_repeats_itself_with_the_same_seed(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,6 +207,24 @@ def test_generate_repeats_itself_with_the_same_seed(
     first, second = answer(capsys, *argv), answer(capsys, *argv)
     assert first == second
     assert len(first["text"].split()) <= 5
+
+
+def test_options_of_generate_are_those_of_its_settings() -> None:
+    from rnnkit.runtime import GenerationConfig
+
+    assert list(GENERATION) == [field.name for field in fields(GenerationConfig)]
+
+
+def test_generate_gives_several_texts_and_keeps_to_its_options(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["generate", str(folder / "cat.rnn"), "the", "--num-beams", "4"]
+    argv += ["--num-return-sequences", "3", "--bad-words", "sat", "--bad-words", "on"]
+    texts = [row["text"] for row in answer(capsys, *argv, "--stop", "rug")]
+    assert len(set(texts)) == 3
+    assert not {"sat", "on", "rug"} & set(" ".join(texts).split())
+    assert main(["generate", str(folder / "cat.rnn"), "--num-beams", "0"]) == 2
+    assert "num_beams=0; allowed: a whole number >= 1" in capsys.readouterr().err
 
 
 def test_info_tells_what_the_model_is(

@@ -52,8 +52,20 @@ def test_the_example_of_the_readme_runs(
     assert rnnkit.load("pets.rnn").score(["the dog"]) == names["lm"].score(["the dog"])
 
 
-def test_the_commands_of_the_readme_are_commands(root: Path) -> None:
-    text = (root / "README.md").read_text("utf-8")
+def test_the_examples_of_the_page_on_prediction_run(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = run_blocks(root / "docs" / "prediction.md")
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in printed[:7]] == names["document"].tokens
+    assert printed[-1].startswith("the cat sat on the mat")
+    for scorer in ("both", "cache", "dynamic", "plain"):
+        assert 1 < names[scorer].perplexity(names["texts"]) < 10
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/prediction.md"])
+def test_the_commands_of_a_document_are_commands(root: Path, document: str) -> None:
+    text = (root / document).read_text("utf-8")
     commands = re.findall(r"^    rnnkit (.*)", text, re.MULTILINE)
     assert len(commands) >= 5
     for command in commands:
@@ -68,6 +80,7 @@ def test_the_commands_of_the_readme_are_commands(root: Path) -> None:
         "ARCHITECTURE.md",
         "docs/cells.md",
         "docs/plugins.md",
+        "docs/prediction.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(root: Path, document: str) -> None:

@@ -8,52 +8,22 @@ import threading
 
 import numpy as np
 import pytest
+from small_models import (
+    LENGTHS,
+    N_IDS,
+    log_likelihood,
+    make_documents,
+    make_model,
+    read,
+)
 
-from rnnkit.cells import GRU, LSTM
+from rnnkit.cells import GRU
 from rnnkit.compiler import trace
 from rnnkit.errors import InputError, InputTypeError, ParameterError
 from rnnkit.model import Network, NetworkConfig
 from rnnkit.runtime import LanguageModel, Options
 from rnnkit.runtime.encoder import IdEncoder
 from rnnkit.runtime.sampling import draw, likeliest, seed_from
-from rnnkit.testing import reference
-
-N_IDS = 6  # and the end of a document
-LENGTHS = (0, 1, 3, 17, 65, 2, 0, 30)
-
-
-def make_model(dtype: str = "float64", **options: object) -> LanguageModel:
-    """Two layers of unequal cells with weights large enough to make a difference."""
-    graphs = (trace(LSTM(), 3, 5), trace(GRU(), 5, 4))
-    config = NetworkConfig(N_IDS + 1, 3, graphs, dtype=dtype)
-    network = Network(config)
-    rng = np.random.default_rng(3)
-    values = {p.name: rng.normal(size=p.shape) for p in network.parameters}
-    return LanguageModel.from_values(
-        config, values, IdEncoder(N_IDS), Options(**{"n_threads": 1, **options})
-    )
-
-
-def make_documents(lengths: tuple[int, ...] = LENGTHS) -> list[np.ndarray]:
-    rng = np.random.default_rng(1)
-    return [rng.integers(0, N_IDS, length) for length in lengths]
-
-
-def read(model: LanguageModel, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Outputs (T, H) and log-probabilities (T, V) after each of these ids, by NumPy."""
-    x = model.params["embedding.weight"][ids][:, None]
-    for k, graph in enumerate(model.network.config.graphs):
-        names = [f"rnn.{p.name}_l{k}" for p in graph.parameters]
-        parameters = [model.params[name] for name in names]
-        x = reference.forward(reference.Window(graph, parameters, x)).outputs
-    logits = x @ model.params["output.weight"].T + model.params["output.bias"]
-    norm = np.log(np.exp(logits).sum(axis=-1, keepdims=True))
-    return x[:, 0], (logits - norm)[:, 0]
-
-
-def log_likelihood(model: LanguageModel, document: np.ndarray) -> float:
-    _, log_p = read(model, np.array([N_IDS, *document]))
-    return float(sum(log_p[t, token] for t, token in enumerate([*document, N_IDS])))
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +77,27 @@ def test_transform_is_the_mean_of_the_top_layer(model: LanguageModel) -> None:
     documents = make_documents()
     expected = [read(model, np.array([N_IDS, *d]))[0].mean(axis=0) for d in documents]
     np.testing.assert_allclose(model.transform(documents), expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("carry_state", [False, True])
+def test_score_tokens_is_the_log_probability_of_each_token(carry_state: bool) -> None:
+    model = make_model(carry_state=carry_state)
+    documents = make_documents()
+    found = model.score_tokens(documents)
+    whole = np.concatenate([[N_IDS, *document] for document in documents])
+    running, start = read(model, whole)[1], 0
+    for document, scores in zip(documents, found, strict=True):
+        targets = [*document, N_IDS]
+        log_p = read(model, np.array([N_IDS, *document]))[1]
+        if carry_state:
+            log_p = running[start : start + len(targets)]
+        start += len(targets)
+        expected = log_p[np.arange(len(targets)), targets]
+        np.testing.assert_allclose(scores.log_probabilities, expected, rtol=1e-11)
+        assert scores.ids.tolist() == targets
+        assert scores.tokens == [*document, "<eos>"]
+    sums = [scores.log_probabilities.sum() for scores in found]
+    assert model.score_samples(documents) == pytest.approx(sums, rel=1e-12)
 
 
 def test_predict_next_proba_is_the_softmax_after_each_prompt(
@@ -261,12 +252,28 @@ def test_likeliest_ranks_equal_tokens_by_their_ids(k: int) -> None:
         ({"temperature": "hot"}, "temperature='hot'"),
         ({"top_k": 0}, "top_k=0; allowed: a whole number >= 1"),
         ({"top_p": 1.5}, "top_p=1.5; allowed: a number 0 to 1"),
+        ({"min_new_tokens": -1}, "min_new_tokens=-1"),
+        ({"num_beams": 0}, "num_beams=0; allowed: a whole number >= 1"),
+        ({"num_return_sequences": 1.5}, "num_return_sequences=1.5"),
+        ({"num_beams": 2, "top_k": 5}, "num_beams=2 searches and draws nothing"),
+        ({"num_beams": 2, "num_return_sequences": 3}, "allowed: at most num_beams=2"),
+        ({"repetition_penalty": 0}, "repetition_penalty=0; allowed: a number > 0"),
+        ({"no_repeat_ngram_size": 0}, "no_repeat_ngram_size=0"),
+        ({"length_penalty": math.inf}, "length_penalty=inf"),
+        ({"stop": "."}, "this model reads ids, it writes no text to stop at"),
+        ({"stop": ""}, "stop=''; allowed: a text that is not empty"),
+        ({"stop": [1]}, "stop=.1.; allowed"),
+        ({"bad_words": "a"}, "bad_words='a'; allowed: a list"),
+        ({"bad_words": [3]}, "allowed: a list of sequences of ids"),
+        ({"bad_words": [[]]}, "one of them has no tokens"),
+        ({"bad_words": [[9]]}, "holds the id 9"),
+        ({"max_tokens": 3}, "generate has no option 'max_tokens'; allowed: max_new_"),
     ],
 )
 def test_a_bad_request_says_what_is_allowed(
     model: LanguageModel, settings: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(ParameterError, match=message):
+    with pytest.raises((ParameterError, InputError), match=message):
         model.generate([1], **settings)
 
 
@@ -313,7 +320,8 @@ def test_seeds_come_from_all_that_scikit_learn_takes() -> None:
 def test_what_is_no_list_of_ids_is_refused(
     model: LanguageModel, X: object, error: type[Exception], message: str
 ) -> None:
-    for method in (model.score, model.score_samples, model.transform, model.accuracy):
+    methods = (model.score, model.score_samples, model.transform, model.accuracy)
+    for method in (*methods, model.score_tokens):
         with pytest.raises(error, match=message):
             method(X)  # type: ignore[arg-type]
 

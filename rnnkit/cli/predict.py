@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Commands that use a model: score, next, generate, info. They need no scikit-learn."""
+"""Commands that use a model, without scikit-learn: score, next, complete and others."""
 
 import argparse
 import sys
@@ -9,11 +9,29 @@ from rnnkit.cli.options import add_json, paths_of, print_json, print_table
 from rnnkit.errors import InputError, ModelFormatError
 
 if TYPE_CHECKING:
-    from rnnkit.runtime import Evaluation, LanguageModel
+    from rnnkit.runtime import Ensemble, Evaluation, LanguageModel, TokenScores
+    from rnnkit.runtime.scorer import Scorer
+
+GENERATION: dict[str, tuple[Any, str]] = {  # the fields of runtime.GenerationConfig
+    "max_new_tokens": (int, "stop after so many (default: 50)"),
+    "min_new_tokens": (int, "do not end before so many"),
+    "temperature": (float, "below 1 safer, above 1 bolder (default: 1)"),
+    "top_k": (int, "draw from this many likeliest tokens only"),
+    "top_p": (float, "draw from the fewest tokens of this probability"),
+    "random_state": (int, "seed of the draws"),
+    "repetition_penalty": (float, "above 1: say less again (default: 1)"),
+    "no_repeat_ngram_size": (int, "write no sequence of so many tokens twice"),
+    "bad_words": (str, "a text not to write; may be given several times"),
+    "stop": (str, "end before this text; may be given several times"),
+    "num_beams": (int, "above 1: search for likely texts, draw nothing"),
+    "length_penalty": (float, "of the search; above 1 favours long texts (default: 1)"),
+    "num_return_sequences": (int, "how many texts (default: 1)"),
+}
+SEVERAL = ("bad_words", "stop")
 
 
 def add_commands(commands: Any) -> None:
-    """Add the four commands to a parser."""
+    """Add the commands to a parser."""
     score = _command(commands, "score", run_score, "how well a model predicts texts")
     score.add_argument(
         "files", nargs="+", metavar="FILE", help="texts; .gz is unpacked"
@@ -23,20 +41,34 @@ def add_commands(commands: Any) -> None:
         action=argparse.BooleanOptionalAction,
         help="read the documents as one running text (default: as in training)",
     )
+    score.add_argument(
+        "--tokens",
+        action="store_true",
+        help="print the log-probability of every token instead",
+    )
+    score.add_argument(
+        "--cache",
+        metavar="VALID",
+        help="add a neural cache, its settings chosen on this text",
+    )
     following = _command(commands, "next", run_next, "the likeliest next tokens")
     following.add_argument("text", nargs="?", default="", help="what stands before")
     following.add_argument("-k", type=int, default=5, help="how many (default: 5)")
+    following.add_argument(
+        "--words", action="store_true", help="whole words, whatever the tokens are"
+    )
+    completing = _command(commands, "complete", run_complete, "end a half-typed word")
+    completing.add_argument("text", help="a text that breaks off within a word")
+    completing.add_argument("-k", type=int, default=5, help="how many (default: 5)")
     generate = _command(commands, "generate", run_generate, "write on from a text")
     generate.add_argument("text", nargs="?", default="", help="what stands before")
-    for name, kind, text in (
-        ("max-new-tokens", int, "stop after so many (default: 50)"),
-        ("temperature", float, "below 1 safer, above 1 bolder (default: 1)"),
-        ("top-k", int, "draw from this many likeliest tokens only"),
-        ("top-p", float, "draw from the fewest tokens of this probability"),
-        ("random-state", int, "seed of the draws"),
-    ):
+    for name, (kind, text) in GENERATION.items():
         generate.add_argument(
-            f"--{name}", type=kind, default=argparse.SUPPRESS, help=text
+            f"--{name.replace('_', '-')}",
+            type=kind,
+            action="append" if name in SEVERAL else "store",
+            default=argparse.SUPPRESS,
+            help=text,
         )
     _command(commands, "info", run_info, "what a model file holds")
 
@@ -50,33 +82,84 @@ def _command(commands: Any, name: str, run: Any, text: str) -> argparse.Argument
     add_json(parser)
     if name != "info":
         parser.add_argument(
+            "--with",
+            dest="others",
+            action="append",
+            default=[],
+            metavar="MODEL",
+            help="average with this model's probabilities; may be given several times",
+        )
+        parser.add_argument(
             "--n-threads", type=int, help="threads (default: all cores)"
         )
     return parser
 
 
-def load(arguments: argparse.Namespace) -> "LanguageModel":
-    """The model that a command asks for."""
+def load(path: str, n_threads: int | None = None) -> "LanguageModel":
+    """The model of a file."""
     from rnnkit import runtime
 
     try:
-        model = runtime.load(arguments.model)
+        model = runtime.load(path)
     except ModelFormatError as error:
-        raise ModelFormatError(f"{arguments.model}: {error}") from None
-    n_threads = getattr(arguments, "n_threads", None)
+        raise ModelFormatError(f"{path}: {error}") from None
     return model.with_options(input="filename", n_threads=n_threads)
+
+
+def asked(arguments: argparse.Namespace) -> "LanguageModel | Ensemble":
+    """The model that a command asks, or several as one."""
+    from rnnkit.runtime import Ensemble
+
+    names = [arguments.model, *arguments.others]
+    models = [load(name, arguments.n_threads) for name in names]
+    return Ensemble(models) if len(models) > 1 else models[0]
 
 
 def run_score(arguments: argparse.Namespace) -> None:
     """``rnnkit score MODEL FILE...``"""
-    model = load(arguments)
+    model = asked(arguments)
     if arguments.carry_state is not None:
         model = model.with_options(carry_state=arguments.carry_state)
-    report = model.evaluate(paths_of(arguments.files))
+    paths = paths_of(arguments.files)
+    scorer, settings = cached(model, arguments.cache)
+    if arguments.tokens:
+        print_tokens(scorer.score_tokens(paths), arguments.json)
+        return
+    report = scorer.evaluate(paths)
     if arguments.json:
-        print_json(report_of(report))
+        print_json({**report_of(report), **settings})
     else:
-        print_report(report)
+        print_report(report, settings)
+
+
+def cached(
+    model: "LanguageModel | Ensemble", valid: str | None
+) -> "tuple[Scorer, dict[str, float]]":
+    """The model, with the cache that is best on a text, and what was chosen."""
+    from rnnkit.runtime import NeuralCache
+
+    if valid is None:
+        return model, {}
+    cache = NeuralCache.tuned(model, paths_of([valid]))
+    names = ("window", "theta", "weight")
+    return cache, {f"cache_{name}": getattr(cache, name) for name in names}
+
+
+def print_tokens(documents: "list[TokenScores]", as_json: bool) -> None:
+    """A token a line with its log-probability, and an empty line after a document."""
+    if as_json:
+        answer = [
+            {"tokens": d.tokens, "log_probabilities": d.log_probabilities.tolist()}
+            for d in documents
+        ]
+        print_json(answer)
+        return
+    for document in documents:
+        for token, score in zip(
+            document.tokens, document.log_probabilities, strict=True
+        ):
+            print(f"{score:9.4f}  {shown(token)}")
+        print()
 
 
 def report_of(report: "Evaluation") -> dict[str, float | int | None]:
@@ -92,7 +175,7 @@ def report_of(report: "Evaluation") -> dict[str, float | int | None]:
     }
 
 
-def print_report(report: "Evaluation") -> None:
+def print_report(report: "Evaluation", settings: dict[str, float]) -> None:
     """A report of quality for a person."""
     bits = report.bits_per_character
     rows = {
@@ -103,11 +186,12 @@ def print_report(report: "Evaluation") -> None:
         "tokens": f"{report.n_tokens:,}, ends of documents included",
         "unknown tokens": f"{report.n_unknown:,}",
         "documents": f"{report.n_documents:,}",
+        **{name.replace("_", " "): f"{value:g}" for name, value in settings.items()},
     }
     print_table(rows)
 
 
-def prompt_of(model: "LanguageModel", text: str) -> Any:
+def prompt_of(model: "LanguageModel | Ensemble", text: str) -> Any:
     """A prompt: text, or ids for a model of ids; - is all of standard input."""
     if text == "-":
         text = sys.stdin.read().removesuffix("\n")
@@ -129,32 +213,61 @@ def shown(token: Any) -> str:
 
 def run_next(arguments: argparse.Namespace) -> None:
     """``rnnkit next MODEL TEXT``"""
-    model = load(arguments)
-    (found,) = model.predict_next([prompt_of(model, arguments.text)], k=arguments.k)
-    if arguments.json:
-        print_json([{"token": token, "probability": float(p)} for token, p in found])
+    model = asked(arguments)
+    ask, name = (
+        (model.predict_next_words, "word")
+        if arguments.words
+        else (model.predict_next, "token")
+    )
+    (found,) = ask([prompt_of(model, arguments.text)], k=arguments.k)
+    print_ranked(found, name, arguments.json)
+
+
+def run_complete(arguments: argparse.Namespace) -> None:
+    """``rnnkit complete MODEL TEXT``"""
+    model = asked(arguments)
+    (found,) = model.complete([prompt_of(model, arguments.text)], k=arguments.k)
+    print_ranked(found, "word", arguments.json)
+
+
+def print_ranked(found: list[tuple[Any, float]], name: str, as_json: bool) -> None:
+    """Answers with their probabilities, best first."""
+    if as_json:
+        print_json([{name: answer, "probability": float(p)} for answer, p in found])
         return
-    for token, probability in found:
-        print(f"{probability:.4f}  {shown(token)}")
+    for answer, probability in found:
+        print(f"{probability:.4f}  {shown(answer)}")
 
 
 def run_generate(arguments: argparse.Namespace) -> None:
     """``rnnkit generate MODEL TEXT``: prints what follows the text."""
-    model = load(arguments)
-    names = ("max_new_tokens", "temperature", "top_k", "top_p", "random_state")
-    options = {name: getattr(arguments, name) for name in names if name in arguments}
+    model = asked(arguments)
+    options = {
+        name: getattr(arguments, name) for name in GENERATION if name in arguments
+    }
+    if "bad_words" in options:
+        options["bad_words"] = [prompt_of(model, w) for w in options["bad_words"]]
     (written,) = model.generate([prompt_of(model, arguments.text)], **options)
-    if not isinstance(written, str):
-        written = " ".join(str(token) for token in written)
+    several = options.get("num_return_sequences", 1) > 1
+    texts = [shown_document(text) for text in (written if several else [written])]
     if arguments.json:
-        print_json({"text": written})
+        print_json(
+            [{"text": text} for text in texts] if several else {"text": texts[0]}
+        )
     else:
-        print(written)
+        print(*texts, sep="\n")
+
+
+def shown_document(document: Any) -> str:
+    """A text, or ids with blanks between them."""
+    if isinstance(document, str):
+        return document
+    return " ".join(str(token) for token in document)
 
 
 def run_info(arguments: argparse.Namespace) -> None:
     """``rnnkit info MODEL``"""
-    model = load(arguments)
+    model = load(arguments.model)
     answer = model.describe()
     if arguments.json:
         print_json(answer)

@@ -30,7 +30,8 @@ from rnnkit.model import Network, NetworkConfig
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.files import save
-from rnnkit.runtime.model import Facts, LanguageModel, resolve_threads
+from rnnkit.runtime.model import Facts, LanguageModel
+from rnnkit.runtime.options import resolve_threads
 from rnnkit.runtime.sampling import seed_from
 from rnnkit.runtime.scoring import evaluate
 from rnnkit.runtime.sweep import Engine

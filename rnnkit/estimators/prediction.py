@@ -9,6 +9,8 @@ from sklearn.exceptions import NotFittedError
 
 from rnnkit.estimators.checks import check_parameter
 from rnnkit.runtime.model import LanguageModel
+from rnnkit.runtime.rescoring import Ranking
+from rnnkit.runtime.scorer import TokenScores
 from rnnkit.runtime.scoring import Evaluation
 from rnnkit.runtime.stream import Stream
 
@@ -36,6 +38,17 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Return the log-likelihood of each document, in nats, (n_documents,)."""
         return self._fitted().score_samples(X)
 
+    def score_tokens(self, X: Any) -> list[TokenScores]:
+        """Return the log-probability of every token of each document.
+
+        Returns
+        -------
+        list of TokenScores
+            One a document: `ids`, `tokens` and `log_probabilities`, its end included.
+            Their sum is what `score_samples` gives.
+        """
+        return self._fitted().score_tokens(X)
+
     def perplexity(self, X: Any) -> float:
         """Return exp(-score)."""
         return self._fitted().perplexity(X)
@@ -47,6 +60,36 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def evaluate(self, X: Any) -> Evaluation:
         """Return score, perplexity and accuracy with the counts that they rest on."""
         return self._fitted().evaluate(X)
+
+    def rescore(
+        self,
+        hypotheses: Any,
+        scores: Any = None,
+        *,
+        weight: float = 1.0,
+        length_penalty: float = 0.0,
+    ) -> list[Ranking]:
+        """Put the hypotheses of another system in the order of their total scores.
+
+        Parameters
+        ----------
+        hypotheses : iterable of lists of str
+            Lists of alternatives; each is read from the initial state.
+        scores : sequence of sequences of float, optional
+            Logarithms, one a hypothesis: higher is better.
+        weight : float, default=1.0
+            What the model's log-likelihood counts beside them.
+        length_penalty : float, default=0.0
+            The log-likelihood is divided by number of tokens ** length_penalty.
+
+        Returns
+        -------
+        list of Ranking
+            For each list `order`, best first, and the total `scores`.
+        """
+        return self._fitted().rescore(
+            hypotheses, scores, weight=weight, length_penalty=length_penalty
+        )
 
     def predict_next(self, prompts: Any, k: int = 5) -> list[list[tuple[Any, float]]]:
         """Return for each prompt the `k` likeliest next tokens as (token, probability).
@@ -65,47 +108,77 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Return the probability of each token after each prompt, (n_prompts, V)."""
         return self._fitted().predict_next_proba(prompts)
 
-    def generate(
-        self,
-        prompts: Any = "",
-        *,
-        max_new_tokens: int = 50,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        random_state: Any = None,
-    ) -> Any:
+    def predict_next_words(
+        self, prompts: Any, k: int = 5, *, max_tokens: int = 32, num_beams: int = 32
+    ) -> list[list[tuple[str, float]]]:
+        """Return for each prompt the `k` likeliest next words as (word, probability).
+
+        Whatever the tokens are: characters, bytes and subwords are put together, and
+        their probabilities summed, up to the word's end. The prompt's last word is
+        taken to be whole.
+
+        Parameters
+        ----------
+        prompts : str or list of str
+            As in `predict_next`.
+        k : int, default=5
+            Less are given where less are found.
+        max_tokens : int, default=32
+            Words of more tokens are not found.
+        num_beams : int, default=32
+            Beginnings of words that are followed at a time.
+
+        See Also
+        --------
+        rnnkit.runtime.LanguageModel.predict_next_words : what a word is, and the exact
+            meaning of its probability.
+        """
+        return self._fitted().predict_next_words(
+            prompts, k, max_tokens=max_tokens, num_beams=num_beams
+        )
+
+    def complete(
+        self, prompts: Any, k: int = 5, *, max_tokens: int = 32, num_beams: int = 32
+    ) -> list[list[tuple[str, float]]]:
+        """Return for each prompt the `k` likeliest words that its last one may become.
+
+        Parameters
+        ----------
+        prompts : str or list of str
+            Texts that break off within a word.
+        k, max_tokens, num_beams : int
+            As in `predict_next_words`.
+
+        Returns
+        -------
+        list of lists of (word, probability)
+            Whole words; the probability is among all words that begin so.
+        """
+        return self._fitted().complete(
+            prompts, k, max_tokens=max_tokens, num_beams=num_beams
+        )
+
+    def generate(self, prompts: Any = "", **options: Any) -> Any:
         """Write on from each prompt until its document ends.
 
         Parameters
         ----------
         prompts : str or list of str, default=""
             Beginnings of documents, or ids as in `predict_next`.
-        max_new_tokens : int, default=50
-            Stop after so many tokens where the document has not ended before.
-        temperature : float, default=1.0
-            Below 1 safer, above 1 bolder, 0 always the likeliest token.
-        top_k : int, optional
-            Draw from this many likeliest tokens only.
-        top_p : float, optional
-            Draw from the fewest likeliest tokens that hold this probability together.
-        random_state : None, int, or generator of NumPy's
-            The same seed gives the same text.
+        **options
+            Those of `rnnkit.runtime.GenerationConfig`, which tells of each:
+            max_new_tokens=50, min_new_tokens=0, temperature=1.0, top_k=None,
+            top_p=None, random_state=None, repetition_penalty=1.0,
+            no_repeat_ngram_size=None, bad_words=None, stop=None, num_beams=1,
+            length_penalty=1.0, num_return_sequences=1.
 
         Returns
         -------
         str, or list of str
             The continuations alone, without the unknown token; arrays of ids for a
-            model of ids.
+            model of ids. With `num_return_sequences` above 1 a list for each prompt.
         """
-        return self._fitted().generate(
-            prompts,
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            random_state=random_state,
-        )
+        return self._fitted().generate(prompts, **options)
 
     def transform(self, X: Any) -> np.ndarray:
         """Return one vector a document: the mean of the top layer, (n_documents, H)."""
@@ -114,6 +187,14 @@ class PredictionMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def stream(self) -> Stream:
         """Return a running text: feed it, ask for the next token, copy the state."""
         return self._fitted().stream()
+
+    def to_runtime(self) -> LanguageModel:
+        """Return the model without the estimator, as `rnnkit.runtime.load` gives it.
+
+        What is made of models takes it, and estimators alike: `NeuralCache` and its
+        neighbours in `rnnkit.runtime`.
+        """
+        return self._fitted()
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_model")

@@ -2,13 +2,15 @@
 """Between what a user holds and what the network reads: documents to ids and back."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 
-from rnnkit.errors import ParameterError
+from rnnkit.errors import InputError, ParameterError
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.documents import read_ids, read_prompts, read_texts
+from rnnkit.runtime.spelling import Spelling
 from rnnkit.tokenizers import END, Tokenizer
 
 
@@ -22,6 +24,10 @@ class Encoder(Protocol):
     @property
     def tokens(self) -> Sequence[Any]:
         """The vocabulary by id."""
+
+    @property
+    def spelling(self) -> Spelling:
+        """What the tokens spell, where there is a tokenizer."""
 
     @property
     def end_id(self) -> int:
@@ -82,6 +88,11 @@ class TextEncoder:
     def tokens(self) -> Sequence[str]:
         """The vocabulary by id."""
         return self.tokenizer.vocabulary_
+
+    @cached_property
+    def spelling(self) -> Spelling:
+        """What the tokens spell: found out once, when it is asked for."""
+        return Spelling(self.tokenizer)
 
     @property
     def end_id(self) -> int:
@@ -172,6 +183,11 @@ class IdEncoder:
 
     def __init__(self, n_ids: int | None = None) -> None:
         self._set(n_ids)
+
+    @property
+    def spelling(self) -> Spelling:
+        """Ids spell nothing."""
+        raise InputError("this model reads ids, they spell nothing")
 
     def learn(self, documents: list[np.ndarray]) -> None:
         """Take the number of ids from the largest one, unless it is known."""

@@ -8,7 +8,8 @@ from rnnkit.errors import ModelFormatError, PluginError
 from rnnkit.plugins import BUILT_IN, find
 from rnnkit.plugins import load as load_plugin
 from rnnkit.runtime.encoder import Encoder, IdEncoder, TextEncoder
-from rnnkit.runtime.model import Facts, LanguageModel, Options
+from rnnkit.runtime.model import Facts, LanguageModel
+from rnnkit.runtime.options import Options
 from rnnkit.storage.model_file import ModelRecord, load_model, save_model
 
 

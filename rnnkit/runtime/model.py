@@ -1,54 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A trained language model: predict, score, generate, stream."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from rnnkit.core import Weights, default_threads
-from rnnkit.errors import ModelFormatError
+from rnnkit.core import Weights
 from rnnkit.model import Network, NetworkConfig
 from rnnkit.runtime import scoring
 from rnnkit.runtime.corpus import Corpus
-from rnnkit.runtime.documents import DOCUMENTS, INPUTS
 from rnnkit.runtime.encoder import Encoder
-from rnnkit.runtime.generation import generate_ids
-from rnnkit.runtime.requests import check_integer, check_real
-from rnnkit.runtime.sampling import seed_from, uniforms
-from rnnkit.runtime.scoring import Evaluation
-from rnnkit.runtime.stream import Stream, ranked
+from rnnkit.runtime.options import Options
+from rnnkit.runtime.predictor import Predictor
+from rnnkit.runtime.rows import ModelRows
+from rnnkit.runtime.stream import Stream
 from rnnkit.runtime.sweep import Engine
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a model reads what it is given; the estimator's parameters of these names."""
-
-    carry_state: bool = False
-    input: str = "content"
-    documents: str | None = None  # None: as the tokenizer says
-    n_threads: int | None = None
-
-    @classmethod
-    def from_parameters(cls, parameters: Mapping[str, Any]) -> "Options":
-        """Take the options from an estimator's parameters in a file."""
-        given = {
-            "carry_state": parameters.get("carry_state", False),
-            "input": parameters.get("input", "content"),
-            "documents": parameters.get("documents"),
-        }
-        known = (
-            isinstance(given["carry_state"], bool)
-            and given["input"] in INPUTS
-            and given["documents"] in (None, *DOCUMENTS)
-        )
-        if not known:
-            raise ModelFormatError(f"parameters: a value is unknown among {given}")
-        return cls(**given)
 
 
 @dataclass(frozen=True)
@@ -70,7 +40,7 @@ class Facts:
     history: dict[str, Any] = field(default_factory=dict)
 
 
-class LanguageModel:
+class LanguageModel(Predictor):
     """A network with its weights and its vocabulary.
 
     Never changes after it is made: any number of threads may use one at a time.
@@ -87,6 +57,11 @@ class LanguageModel:
         How to read what is given.
     facts : Facts, optional
         Where it comes from.
+
+    Attributes
+    ----------
+    engine : Engine
+        Network and weights, ready to run.
     """
 
     def __init__(
@@ -101,7 +76,7 @@ class LanguageModel:
         self.encoder = encoder
         self.options = options or Options()
         self.facts = facts or Facts()
-        self._engine = Engine(network, weights)
+        self.engine = Engine(network, weights)
 
     @classmethod
     def from_values(
@@ -116,18 +91,9 @@ class LanguageModel:
         network = Network(config)
         return cls(network, network.weights(values), encoder, options, facts)
 
-    def with_options(self, **changes: Any) -> "LanguageModel":
-        """Return the same model, sharing all that is large, with other options."""
-        return self._sharing(options=replace(self.options, **changes))
-
     def with_facts(self, facts: Facts) -> "LanguageModel":
         """Return the same model, sharing all that is large, with other facts."""
         return self._sharing(facts=facts)
-
-    def _sharing(self, **attributes: Any) -> "LanguageModel":
-        other = object.__new__(LanguageModel)
-        other.__dict__.update(self.__dict__, **attributes)
-        return other
 
     def __reduce__(self) -> tuple[Any, ...]:
         config, values = self.network.config, dict(self.params)
@@ -139,7 +105,7 @@ class LanguageModel:
     @property
     def weights(self) -> Weights:
         """The core's weights; only to be read."""
-        return self._engine.weights
+        return self.engine.weights
 
     @cached_property
     def params(self) -> Mapping[str, np.ndarray]:
@@ -178,159 +144,37 @@ class LanguageModel:
             **{name.replace("_curve", ""): facts.history[name][-1] for name in curves},
         }
 
-    @property
-    def n_threads(self) -> int:
-        """Threads that a call may use."""
-        return resolve_threads(self.options.n_threads)
+    # ------------------------------------------------------------- what it is asked
 
-    # ---------------------------------------------------------------------- scoring
-
-    def evaluate(self, X: Iterable[Any]) -> Evaluation:
-        """Return how well the documents are predicted, with the counts behind it."""
-        texts = self.encoder.read(X, self.options.input, self.options.documents)
-        return scoring.evaluate(
-            self._engine,
-            self.encoder.encode(texts),
+    def _score(
+        self, corpus: Corpus, *, carry_state: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return scoring.score_tokens(
+            self.engine,
+            corpus,
             self.encoder.end_id,
-            unk_id=self.encoder.unk_id,
-            n_characters=self.encoder.n_characters(texts),
-            carry_state=self.options.carry_state,
-            n_threads=self.n_threads,
-        )
-
-    def score(self, X: Iterable[Any]) -> float:
-        """Return the mean log-likelihood per token, in nats, ends included."""
-        return self.evaluate(X).score
-
-    def perplexity(self, X: Iterable[Any]) -> float:
-        """Return exp(-score)."""
-        return self.evaluate(X).perplexity
-
-    def accuracy(self, X: Iterable[Any]) -> float:
-        """Return the part of the tokens that the model thought the likeliest."""
-        return self.evaluate(X).accuracy
-
-    def score_samples(self, X: Iterable[Any]) -> np.ndarray:
-        """Return the log-likelihood of each document, in nats, (n_documents,)."""
-        return scoring.score_documents(
-            self._engine,
-            self._corpus(X),
-            self.encoder.end_id,
-            carry_state=self.options.carry_state,
+            carry_state=carry_state,
             n_threads=self.n_threads,
         )
 
     def transform(self, X: Iterable[Any]) -> np.ndarray:
         """Return the mean of the top layer over each document, (n_documents, H)."""
         return scoring.mean_outputs(
-            self._engine,
-            self._corpus(X),
+            self.engine,
+            self.encoder.encode(self._read(X)),
             self.encoder.end_id,
             carry_state=self.options.carry_state,
             n_threads=self.n_threads,
         )
 
-    def _corpus(self, X: Iterable[Any]) -> Corpus:
-        texts = self.encoder.read(X, self.options.input, self.options.documents)
-        return self.encoder.encode(texts)
-
-    # ------------------------------------------------------------------- next tokens
-
-    def predict_next(self, prompts: Any, k: int = 5) -> list[list[tuple[Any, float]]]:
-        """Return for each prompt its `k` likeliest next tokens, best first.
-
-        Parameters
-        ----------
-        prompts : str or list of str
-            Beginnings of documents; "" asks for the first token. For a model of ids:
-            a sequence of ids, or several.
-        k : int, default=5
-            At most the whole vocabulary is given.
-
-        Returns
-        -------
-        list of lists of (token, probability)
-        """
-        k = check_integer("k", k, 1)
-        tokens = self.encoder.tokens
-        return [ranked(row, k, tokens.__getitem__) for row in self._next(prompts)]
-
-    def predict_next_proba(self, prompts: Any) -> np.ndarray:
-        """Return the probability of every token after each prompt, (n_prompts, V)."""
-        probabilities: np.ndarray = np.exp(self._next(prompts))
-        return probabilities
-
-    def _next(self, prompts: Any) -> np.ndarray:
-        corpus, _ = self.encoder.prompts(prompts)
+    def _next(self, prompts: Corpus) -> np.ndarray:
         return scoring.next_log_probabilities(
-            self._engine, corpus, self.encoder.end_id, n_threads=self.n_threads
+            self.engine, prompts, self.encoder.end_id, n_threads=self.n_threads
         )
 
-    def generate(
-        self,
-        prompts: Any = "",
-        *,
-        max_new_tokens: int = 50,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        random_state: Any = None,
-    ) -> Any:
-        """Write on from each prompt until its document ends.
-
-        Parameters
-        ----------
-        prompts : str or list of str, default=""
-            Beginnings of documents, or ids as in `predict_next`.
-        max_new_tokens : int, default=50
-            Stop after so many tokens where the document has not ended before.
-        temperature : float, default=1.0
-            Divides the log-probabilities: below 1 safer, above 1 bolder, 0 always the
-            likeliest token.
-        top_k : int, optional
-            Draw from this many likeliest tokens only.
-        top_p : float, optional
-            Draw from the fewest likeliest tokens that hold this probability together.
-        random_state : None, int, or generator of NumPy's
-            The draws of a prompt depend on it and on the prompt's place alone.
-
-        Returns
-        -------
-        str, or list of str
-            The continuation of each prompt, as one where one was given; arrays of ids
-            for a model of ids. The unknown token is never written.
-        """
-        max_new_tokens = check_integer("max_new_tokens", max_new_tokens, 0)
-        temperature = check_real("temperature", temperature, 0.0)
-        top_k = None if top_k is None else check_integer("top_k", top_k, 1)
-        if top_p is not None:
-            top_p = check_real("top_p", top_p, 0.0, 1.0)
-        seed = seed_from(random_state)
-        corpus, single = self.encoder.prompts(prompts)
-        continuations = []
-        for i, ids in enumerate(corpus.documents()):
-            stream = self.stream()
-            stream.feed_ids(ids)
-            new = generate_ids(
-                stream,
-                uniforms(seed, i),
-                end_id=self.encoder.end_id,
-                unk_id=self.encoder.unk_id,
-                max_new_tokens=max_new_tokens,
-                temperature=temperature,
-                top_k=top_k,
-                top_p=top_p,
-            )
-            continuations.append(self.encoder.decode(list(new)))
-        return continuations[0] if single else continuations
+    def _rows(self, prompts: Sequence[np.ndarray]) -> ModelRows:
+        return ModelRows(self.engine, prompts, self.n_threads)
 
     def stream(self) -> Stream:
         """Return a running text at its start: feed it, ask for the next token."""
-        return Stream(self._engine, self.encoder, self.n_threads)
-
-
-def resolve_threads(n_threads: int | None) -> int:
-    """Return a number of threads: None means all that there are, -2 all but one."""
-    if n_threads is None:
-        return default_threads()
-    return n_threads if n_threads > 0 else max(1, default_threads() + 1 + n_threads)
+        return Stream(self.engine, self.encoder, self.n_threads)

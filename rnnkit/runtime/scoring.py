@@ -56,8 +56,8 @@ def perplexity(loss: float) -> float:
 
 def score_tokens(
     engine: Engine, corpus: Corpus, end_id: int, *, carry_state: bool, n_threads: int
-) -> tuple[np.ndarray, np.ndarray, Corpus]:
-    """Return log-likelihood (N,) float64, hit (N,) bool, and the targets themselves."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return log-likelihood (N,) float64 and hit (N,) bool of each target."""
     inputs, targets = corpus.inputs(end_id), corpus.targets(end_id)
     log_likelihood = np.empty(len(targets.ids))
     hits = np.empty(len(targets.ids), bool)
@@ -69,17 +69,7 @@ def score_tokens(
         places = step.positions[real]
         log_likelihood[places] = step.window.log_likelihood[real]
         hits[places] = step.window.hits[real]
-    return log_likelihood, hits, targets
-
-
-def score_documents(
-    engine: Engine, corpus: Corpus, end_id: int, *, carry_state: bool, n_threads: int
-) -> np.ndarray:
-    """Return the log-likelihood of each document, its end included, (D,) float64."""
-    log_likelihood, _, targets = score_tokens(
-        engine, corpus, end_id, carry_state=carry_state, n_threads=n_threads
-    )
-    return np.add.reduceat(log_likelihood, targets.offsets[:-1])
+    return log_likelihood, hits
 
 
 def evaluate(
@@ -93,13 +83,27 @@ def evaluate(
     n_threads: int,
 ) -> Evaluation:
     """Score a corpus as a whole."""
-    log_likelihood, hits, targets = score_tokens(
+    log_likelihood, hits = score_tokens(
         engine, corpus, end_id, carry_state=carry_state, n_threads=n_threads
     )
+    return summarise(
+        corpus, log_likelihood, hits, unk_id=unk_id, n_characters=n_characters
+    )
+
+
+def summarise(
+    corpus: Corpus,
+    log_likelihood: np.ndarray,
+    hits: np.ndarray,
+    *,
+    unk_id: int | None,
+    n_characters: int | None,
+) -> Evaluation:
+    """Make a report of what was found at each target of a corpus."""
     unknown = 0 if unk_id is None else np.count_nonzero(corpus.ids == unk_id)
     return Evaluation(
         n_documents=len(corpus),
-        n_tokens=len(targets.ids),
+        n_tokens=len(log_likelihood),
         n_unknown=int(unknown),
         n_characters=n_characters,
         n_hits=int(np.count_nonzero(hits)),

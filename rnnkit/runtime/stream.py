@@ -9,7 +9,7 @@ import numpy as np
 from rnnkit.core import Window
 from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.sampling import likeliest
-from rnnkit.runtime.sweep import MAX_POSITIONS, Engine, power_of_two
+from rnnkit.runtime.sweep import Engine
 
 
 class Stream:
@@ -68,7 +68,7 @@ class Stream:
             return
         if self._log_probabilities is None:
             ids = np.concatenate([self._last, ids])
-        self._read(ids[:-1])
+        self._engine.read(ids[:-1], self._state, self._n_threads)
         self._last = np.array(ids[-1:], np.int32)
         self._log_probabilities = None
 
@@ -89,16 +89,6 @@ class Stream:
     def predict_next(self, k: int = 5) -> list[tuple[Any, float]]:
         """Return the `k` likeliest next tokens with their probabilities, best first."""
         return ranked(self.log_probabilities(), k, self._encoder.tokens.__getitem__)
-
-    def _read(self, ids: np.ndarray) -> None:
-        """Move the state on, in windows as long as can be."""
-        done = 0
-        while (left := len(ids) - done) > 0:
-            n_steps = power_of_two(min(MAX_POSITIONS, left))
-            with self._engine.window(n_steps, 1, flags=False) as window:
-                part = np.ascontiguousarray(ids[done : done + n_steps, None])
-                window.forward(part, self._state, n_threads=self._n_threads)
-            done += n_steps
 
 
 def ranked(

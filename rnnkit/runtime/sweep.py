@@ -9,7 +9,7 @@ depend on its neighbours, to the bit.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,6 +22,7 @@ from rnnkit.runtime.corpus import Corpus
 MAX_ROWS = 64
 MAX_POSITIONS = 2048  # rows x steps of one window: enough work a call, little memory
 LEAST_STEPS = 8  # a window is not made shorter than this because rows end in it
+LOGITS_ROWS = 128  # rows of the whole vocabulary at a time
 KEPT_WINDOWS = 4  # of each length, for the next calls
 KEPT_STEPS = 64  # longer windows, or wider ones, are cheap beside the work they do
 
@@ -62,6 +63,14 @@ class Step:
     window: Window
     positions: np.ndarray
 
+    def distributions(self, n_threads: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield positions (n,) with the log-probabilities (n, V) that follow them."""
+        places = self.positions.ravel()
+        real = np.flatnonzero(places >= 0).astype(np.int32)
+        for i in range(0, len(real), LOGITS_ROWS):
+            rows = real[i : i + LOGITS_ROWS]
+            yield places[rows], self.window.log_probabilities(rows, n_threads=n_threads)
+
 
 class Engine:
     """Weights ready to run, and the windows that wait for their next use."""
@@ -74,6 +83,25 @@ class Engine:
     def state(self, batch_size: int) -> State:
         """Return the initial state of `batch_size` rows."""
         return State(self.weights, self.network.programs(), batch_size)
+
+    def gather(self, states: Sequence[State], rows: Sequence[int]) -> State:
+        """Return a state of these rows of `states`, counted through from 0."""
+        result = self.state(len(rows))
+        for layer, program in enumerate(self.network.programs()):
+            for k in range(program.n_states):
+                values = np.concatenate([state.get(layer, k) for state in states])
+                result.set(layer, k, values[rows])
+        return result
+
+    def read(self, ids: np.ndarray, state: State, n_threads: int) -> None:
+        """Move the state of one row on over `ids`, in windows as long as can be."""
+        done = 0
+        while (left := len(ids) - done) > 0:
+            n_steps = power_of_two(min(MAX_POSITIONS, left))
+            with self.window(n_steps, 1, flags=False) as window:
+                part = np.ascontiguousarray(ids[done : done + n_steps, None])
+                window.forward(part, state, n_threads=n_threads)
+            done += n_steps
 
     @contextmanager
     def window(self, n_steps: int, batch_size: int, flags: bool) -> Iterator[Window]:
@@ -148,18 +176,8 @@ class Engine:
                     done += n_steps
                     n_left = rows.n_running(done)
                     if n_left < n_rows:
-                        state, n_rows = self._narrowed(state, n_left), n_left
-
-    def _narrowed(self, state: State, n_rows: int) -> State:
-        """Return the first `n_rows` rows of `state` as a state of their own."""
-        if n_rows == 0:
-            return state
-        result = self.state(n_rows)
-        for layer, program in enumerate(self.network.programs()):
-            for k in range(program.n_states):
-                rows = np.ascontiguousarray(state.get(layer, k)[:n_rows])
-                result.set(layer, k, rows)
-        return result
+                        state = self.gather([state], range(n_left)) if n_left else state
+                        n_rows = n_left
 
 
 def _flags(positions: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -35,6 +35,9 @@ class Tokenizer(Parameterized, ABC):
     ----------
     documents : {"line", "file"}
         What is a document of a file, unless the user says so: each line, or the whole.
+    tokens_are_words : bool, default=False
+        Whether each token but `end_id` and `unk_id` is a whole word, and `tokenize`
+        gives a text's words though they may be unknown.
     vocabulary_ : list of str
         How each token is shown, by id. All differ.
     end_id : int
@@ -44,6 +47,7 @@ class Tokenizer(Parameterized, ABC):
     """
 
     documents: ClassVar[str] = "line"
+    tokens_are_words: ClassVar[bool] = False
 
     vocabulary_: list[str]
     end_id: int
@@ -112,3 +116,32 @@ class Tokenizer(Parameterized, ABC):
     def tokenize(self, text: str) -> list[str]:
         """Return the tokens of a text as strings."""
         return [self.vocabulary_[i] for i in self.encode(text)]
+
+    def pieces(self, *, first: bool = False) -> list[bytes]:
+        """Return the text that each token adds to a document, in UTF-8, by id.
+
+        Whole words are found by it. By the general rule it is what `decode` gives for
+        the token behind another one; override it where that is not so, or where tokens
+        are less than a character.
+
+        Parameters
+        ----------
+        first : bool, default=False
+            What the tokens give at a document's start instead.
+        """
+        if first:
+            return [_known(self.decode([i])) for i in range(self.n_tokens)]
+        # Any token will do that is a word, or part of one.
+        before = next(
+            (i for i in range(self.n_tokens) if self.decode([i]).isalnum()), 0
+        )
+        text = self.decode([before])
+        return [
+            _known(self.decode([before, i]).removeprefix(text))
+            for i in range(self.n_tokens)
+        ]
+
+
+def _known(text: str) -> bytes:
+    """A piece of text as UTF-8; what is not whole characters is not known."""
+    return b"" if "\N{REPLACEMENT CHARACTER}" in text else text.encode()

@@ -46,6 +46,10 @@ class ByteTokenizer(BuiltinTokenizer):
         """Return the bytes of a text as they are shown."""
         return [VOCABULARY[byte] for byte in to_utf8(check_text(text))]
 
+    def pieces(self, *, first: bool = False) -> list[bytes]:
+        """Return the bytes themselves, and nothing for the end of a document."""
+        return [*(bytes([byte]) for byte in range(256)), b""]
+
     def _adopt(self, vocabulary: list[str]) -> None:
         if tuple(vocabulary) != VOCABULARY:
             raise InputError("the vocabulary is not that of bytes")

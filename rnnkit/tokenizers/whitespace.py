@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Tokens that stand apart already."""
 
+from typing import ClassVar
+
 from rnnkit.tokenizers.counting import CountingTokenizer
 
 
@@ -39,4 +41,5 @@ class WhitespaceTokenizer(CountingTokenizer):
     ['<eos>', '<unk>', 'the', 'cat', 'dog', 'saw']
     """
 
+    tokens_are_words: ClassVar[bool] = True
     rule = "whitespace"

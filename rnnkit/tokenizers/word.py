@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Words and punctuation."""
 
+from typing import ClassVar
+
 from rnnkit.tokenizers.counting import CountingTokenizer
 
 
@@ -48,4 +50,5 @@ class WordTokenizer(CountingTokenizer):
     ["Don't", 'pay', '$', '3.50', ',', 'said', 'the', 'U.S', '.', 'bank', '.']
     """
 
+    tokens_are_words: ClassVar[bool] = True
     rule = "word"

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Dynamic evaluation against its equations, with gradients by a complex step."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from small_models import N_IDS, make_documents, make_model
+
+from rnnkit.cells import IRNN, LSTM
+from rnnkit.cells.base import Cell
+from rnnkit.compiler import trace
+from rnnkit.errors import InputError, InputTypeError, NonFiniteError, ParameterError
+from rnnkit.model import Network, NetworkConfig
+from rnnkit.runtime import LanguageModel, Options
+from rnnkit.runtime.encoder import IdEncoder
+from rnnkit.testing import reference
+from rnnkit.training import DynamicEvaluation, gradient_rms
+
+Values = dict[str, np.ndarray]
+STEP = 1e-30  # of the imaginary part: far below what rounding would see
+LENGTHS = (7, 0, 4, 11)
+
+
+def tiny_model(cell: Cell | None = None, **options: Any) -> LanguageModel:
+    """Few enough weights for a complex step of each; tied, with dropout in training."""
+    graphs = (trace(cell or LSTM(), 2, 2),)
+    config = NetworkConfig(N_IDS + 1, 2, graphs, True, 0.5, "float64")
+    rng = np.random.default_rng(6)
+    values = {p.name: rng.normal(size=p.shape) for p in Network(config).parameters}
+    return LanguageModel.from_values(
+        config, values, IdEncoder(N_IDS), Options(**{"n_threads": 1, **options})
+    )
+
+
+def score(
+    model: LanguageModel,
+    values: Values,
+    ids: list[int],
+    targets: list[int],
+    states: Any,
+) -> tuple[np.ndarray, Any]:
+    """Log-likelihoods of a segment, and the states after it."""
+    (graph,) = model.network.config.graphs
+    cell = [values[f"rnn.{p.name}_l0"] for p in graph.parameters]
+    x = values["embedding.weight"][ids][:, None]
+    run = reference.forward(reference.Window(graph, cell, x, states))
+    logits = run.outputs[:, 0] @ values["embedding.weight"].T + values["output.bias"]
+    norm = np.log(np.exp(logits).sum(axis=1))
+    return logits[np.arange(len(targets)), targets] - norm, run.states
+
+
+def gradient(
+    model: LanguageModel,
+    values: Values,
+    ids: list[int],
+    targets: list[int],
+    states: Any,
+) -> Values:
+    """Of the mean loss, element by element."""
+    found = {name: np.zeros(value.shape) for name, value in values.items()}
+    for name, value in values.items():
+        for place in np.ndindex(value.shape):
+            moved = {n: v.astype(complex) for n, v in values.items()}
+            moved[name][place] += STEP * 1j
+            scores, _ = score(model, moved, ids, targets, states)
+            found[name][place] = -scores.mean().imag / STEP
+    return found
+
+
+def slow_scores(dynamic: DynamicEvaluation, documents: list[np.ndarray]) -> np.ndarray:
+    """Segment by segment, from the equations."""
+    model, n = dynamic.model, dynamic.segment
+    targets = [[*document.tolist(), N_IDS] for document in documents]
+    if dynamic.options.carry_state:
+        targets = [[token for text in targets for token in text]]
+    first = {name: value.copy() for name, value in model.params.items()}
+    s = {name: np.ones(v.shape) for name, v in first.items()}
+    r = s
+    if dynamic.rms is not None:
+        mean = np.mean([v.mean() for v in dynamic.rms.values()])
+        s = {name: v + dynamic.epsilon for name, v in dynamic.rms.items()}
+        r = {
+            name: np.minimum(v / mean, 1 / (dynamic.decay or 1e-300))
+            for name, v in dynamic.rms.items()
+        }
+    result = []
+    for text in targets:
+        values, states = first, None
+        for i in range(0, len(text), n):
+            ids, here = [N_IDS, *text][i : i + n][: len(text) - i], text[i : i + n]
+            scores, after = score(model, values, ids, here, states)
+            result += scores.tolist()
+            g = gradient(model, values, ids, here, states)
+            values = {
+                p.name: np.clip(
+                    values[p.name]
+                    + dynamic.decay * r[p.name] * (first[p.name] - values[p.name])
+                    - dynamic.learning_rate * g[p.name] / s[p.name],
+                    *(p.limits or (-np.inf, np.inf)),
+                )
+                for p in model.network.parameters
+            }
+            states = after
+    return np.array(result)
+
+
+def fast_scores(dynamic: DynamicEvaluation, documents: list[np.ndarray]) -> np.ndarray:
+    found = dynamic.score_tokens(documents)
+    return np.concatenate([scores.log_probabilities for scores in found])
+
+
+@pytest.mark.parametrize("carry_state", [False, True])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"learning_rate": 0.3},
+        {"learning_rate": 0.2, "decay": 0.4, "segment": 3},
+        {"learning_rate": 0.05, "decay": 0.5, "segment": 4, "with_rms": True},
+        {"learning_rate": 0.05, "segment": 1, "with_rms": True},
+    ],
+)
+def test_the_weights_move_as_the_equations_say(
+    carry_state: bool, settings: dict[str, Any]
+) -> None:
+    model = tiny_model(carry_state=carry_state)
+    documents = make_documents(LENGTHS)
+    rms = gradient_rms(model, documents) if settings.pop("with_rms", False) else None
+    dynamic = DynamicEvaluation(model, rms=rms, **settings)
+    expected = slow_scores(dynamic, documents)
+    static = DynamicEvaluation(model, learning_rate=0.0)
+    assert abs(expected - fast_scores(static, documents)).max() > 0.01
+    # Rounding grows with the steps; a wrong sign or order shows in the first digit.
+    np.testing.assert_allclose(fast_scores(dynamic, documents), expected, rtol=1e-9)
+    report = dynamic.evaluate(documents)
+    assert report.log_likelihood == pytest.approx(expected.sum(), rel=1e-9)
+
+
+def test_without_steps_it_is_the_model_itself() -> None:
+    for carry_state in (False, True):
+        model = make_model(carry_state=carry_state)
+        dynamic = DynamicEvaluation(model, learning_rate=0.0, decay=0.5, segment=7)
+        documents = make_documents()
+        report = dynamic.evaluate(documents)
+        assert report.score == pytest.approx(model.score(documents), rel=1e-12)
+        assert report.accuracy == model.accuracy(documents)
+
+
+def test_the_model_never_changes_and_calls_repeat_themselves() -> None:
+    model, documents = make_model("float32"), make_documents()
+    before = model.score_samples(documents).tobytes()
+    dynamic = DynamicEvaluation(model, learning_rate=0.1)
+    first = dynamic.score_samples(documents)
+    assert dynamic.score_samples(documents).tobytes() == first.tobytes()
+    assert model.score_samples(documents).tobytes() == before
+    threads = dynamic.with_options(n_threads=3).score_samples(documents)
+    assert threads.tobytes() == first.tobytes()
+    assert dynamic.score_samples(documents[::-1])[::-1].tobytes() == first.tobytes()
+
+
+def test_a_text_that_repeats_is_learned_while_it_is_read() -> None:
+    model, documents = make_model(), [np.tile(make_documents((9,))[0], 30)]
+    dynamic = DynamicEvaluation(model, learning_rate=0.1)
+    assert dynamic.score(documents) > model.score(documents)
+    rms = gradient_rms(model, make_documents())
+    dynamic = DynamicEvaluation(model, rms=rms, learning_rate=5e-3, decay=1e-3)
+    assert dynamic.score(documents) > model.score(documents)
+
+
+def test_the_statistics_are_root_mean_squares_of_window_gradients() -> None:
+    model = tiny_model(carry_state=True)
+    (document,) = documents = make_documents((11,))
+    text = [*document.tolist(), N_IDS]
+    squares = {name: np.zeros(value.shape) for name, value in model.params.items()}
+    states = None
+    for i in range(0, 12, 4):
+        ids, here = [N_IDS, *text][i : i + 4], text[i : i + 4]
+        g = gradient(model, dict(model.params), ids, here, states)
+        squares = {name: s + g[name] ** 2 for name, s in squares.items()}
+        _, states = score(model, dict(model.params), ids, here, states)
+    found = gradient_rms(model, documents, bptt=4)
+    for name, square in squares.items():
+        np.testing.assert_allclose(found[name], np.sqrt(square / 3), rtol=1e-10)
+
+
+def test_weights_stay_within_the_limits_of_their_cell() -> None:
+    class Limited(IRNN):
+        limits = {"weight_hh": (-0.5, 0.5)}  # noqa: RUF012
+
+    model = tiny_model(Limited())
+    dynamic = DynamicEvaluation(model, learning_rate=0.3, segment=2)
+    documents = make_documents(LENGTHS)
+    expected = slow_scores(dynamic, documents)
+    np.testing.assert_allclose(fast_scores(dynamic, documents), expected, rtol=1e-9)
+
+
+def test_steps_that_are_too_large_say_what_to_change() -> None:
+    dynamic = DynamicEvaluation(make_model("float32"), learning_rate=1e38)
+    with pytest.raises(NonFiniteError, match="use a smaller learning_rate"):
+        dynamic.score(make_documents())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"learning_rate": -1.0}, "learning_rate=-1.0; allowed: a number >= 0"),
+        ({"decay": 1.5}, "decay=1.5; allowed: a number 0 to 1"),
+        ({"segment": 0}, "segment=0; allowed: a whole number >= 1"),
+        ({"epsilon": 0.0}, "epsilon=0; allowed: a number > 0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(
+    settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ParameterError, match=message):
+        DynamicEvaluation(make_model(), **{"learning_rate": 0.1, **settings})
+
+
+def test_statistics_of_another_model_are_refused() -> None:
+    model = make_model()
+    good = gradient_rms(model, make_documents())
+    name = "output.bias"
+    cases: list[tuple[Any, str]] = [
+        ({}, "rms has no 'embedding.weight'"),
+        ({**good, name: good[name][:2]}, r"rms\['output.bias'\] has the shape \(2,\)"),
+        ({**good, name: -good[name]}, "a value that is not finite or < 0"),
+        ({n: v * 0 for n, v in good.items()}, "no gradient was seen"),
+    ]
+    for rms, message in cases:
+        with pytest.raises(InputError, match=message):
+            DynamicEvaluation(model, learning_rate=0.1, rms=rms)
+    with pytest.raises(InputTypeError, match="a model is of type NoneType"):
+        DynamicEvaluation(None, learning_rate=0.1)
