@@ -21,6 +21,7 @@ ODD = [
     cell_of(
         "NewStatesOfAllKinds",
         lambda self, x, a, b, c, d: (
+            a + b,
             0.5,
             self.vector("v"),
             mean(d),

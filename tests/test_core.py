@@ -271,6 +271,7 @@ def test_rows_dealt_to_shards_of_any_size_give_the_same_bits(cell, batch_size):
     model = Model(
         cell,
         num_layers=2,
+        hidden_size=21,
         dtype="float32",
         flags=True,
         dropout={"input": 0.25, "output": 0.4},
