@@ -44,6 +44,7 @@ class Model:
     dtype: str = "float64"
     flags: bool = False
     dropout: dict[str, float] = field(default_factory=dict)
+    per_sequence: bool = False
     seed: int = 0
     scale: float = 0.5
     head: dict = field(default_factory=dict)
@@ -87,7 +88,9 @@ class Model:
 
     def _masked(self, layer, graph):
         first_site = SITES_PER_LAYER * layer
-        return with_masks(graph, self.dropout, first_site) if self.dropout else graph
+        if not self.dropout:
+            return graph
+        return with_masks(graph, self.dropout, first_site, self.per_sequence)
 
     def _programs(self, graphs):
         return [Program(graph.to_words(), self.dtype) for graph in graphs]
@@ -169,11 +172,16 @@ def layer_masks(model, layer, shape, seed, update):
         "input": (first, graph.input_width),
         "output": (first + 1, graph.output_width),
     }
-    return {
+    places = [(name, *place) for name, place in sites.items()]
+    places += [("state", first + 2 + k, s.width) for k, s in enumerate(graph.states)]
+    masks = {
         site: dropout_mask((*shape, width), site, model.dropout[name], seed, update)
-        for name, (site, width) in sites.items()
+        for name, site, width in places
         if name in model.dropout
     }
+    if model.per_sequence:
+        masks = {site: np.stack([mask[0]] * len(mask)) for site, mask in masks.items()}
+    return masks
 
 
 def run(

@@ -139,6 +139,30 @@ def test_an_output_mask_spares_the_state():
     np.testing.assert_array_equal(run.states[0], bare.states[0])
 
 
+def test_a_state_mask_is_what_products_read_and_nothing_else():
+    class Both(Cell):
+        states = ("h", "c")
+
+        def step(self, x, h, c):
+            return tanh(self.linear("a", x, h)) + 0.5 * h, self.linear("b", c) - h
+
+    plain = trace(Both(), 3, 4)
+    graph = with_masks(plain, {"state": 0.5})
+    parameters, x, states = values_for(plain, 1, 3)
+    masks = {k: np.random.default_rng(k).choice([0.0, 2.0], (1, 3, 4)) for k in (2, 3)}
+    run = forward(Window(graph, parameters, x, states, masks=masks))
+    w_x, w_h, b_x, b_h, w_c, b_c = (parameters[i] for i in range(6))
+    assert [p.name for p in plain.parameters][:4] == [
+        "weight_ih", "weight_hh", "bias_ih", "bias_hh",
+    ]  # fmt: skip
+    h, c = states
+    h_masked, c_masked = h * masks[2][0], c * masks[3][0]
+    expected_h = np.tanh(x[0] @ w_x.T + h_masked @ w_h.T + b_x + b_h) + 0.5 * h
+    expected_c = c_masked @ w_c.T + b_c - h
+    np.testing.assert_allclose(run.states[0], expected_h, rtol=1e-14)
+    np.testing.assert_allclose(run.states[1], expected_c, rtol=1e-14)
+
+
 def test_an_input_mask_comes_before_everything():
     plain = trace(LSTM(), 3, 4)
     graph = with_masks(plain, {"input": 0.5})

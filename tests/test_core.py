@@ -133,14 +133,16 @@ def test_cells_the_core_has_never_seen_equal_the_oracle(cell, flags):
     assert_equal_to_oracle(model, *some_input(17, 5, 3), **given)
 
 
+@pytest.mark.parametrize("per_sequence", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
-def test_dropout_draws_the_masks_of_its_counter_forward_and_back(cell):
+def test_dropout_draws_the_masks_of_its_counter_forward_and_back(cell, per_sequence):
     model = Model(
         CELLS[cell](),
         embedding_size=19,
         hidden_size=19,
         num_layers=2,
-        dropout={"input": 0.4, "output": 0.3},
+        dropout={"input": 0.4, "output": 0.3, "state": 0.2},
+        per_sequence=per_sequence,
     )
     ids, targets = some_input(17, 5, 3)
     seeds = {"seed": 2**63 + 11, "update": 2**32 - 5}

@@ -111,6 +111,19 @@ def test_dropout_belongs_to_training_alone() -> None:
     assert bits(lm) != bits(make().fit(TEXTS * 10))
 
 
+def test_dropout_stands_for_the_rates_that_are_not_given() -> None:
+    def fitted(**rates: Any) -> bytes:
+        return bits(make(num_layers=2, **rates).fit(TEXTS * 5))
+
+    three = {f"{place}_dropout": 0.3 for place in ("input", "hidden", "output")}
+    assert fitted(dropout=0.3) == fitted(**three)
+    without = {name: 0.0 for name in three}
+    assert fitted(dropout=0.3, **without) == fitted()
+    found = [fitted(**{name: 0.3}) for name in (*three, "state_dropout")]
+    found.append(fitted(dropout=0.3, variational=True))
+    assert len({*found, fitted(), fitted(dropout=0.3)}) == 7
+
+
 def test_attributes_tell_what_training_gave() -> None:
     lm = make(early_stopping=False).fit(TEXTS, X_val=TEXTS[:2])
     n_tokens = sum(len(text.split()) + 1 for text in TEXTS)

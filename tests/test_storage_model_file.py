@@ -285,7 +285,6 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "num_layers is another": (fact("network", num_layers=2), "is missing"),
     "tie_weights is 1": (fact("network", tie_weights=1), "must be of type bool"),
     "tie_weights is another": (fact("network", tie_weights=True), "belongs to no part"),
-    "dropout is 1": (fact("network", dropout=1.0), "not in the range"),
     "dtype is unknown": (fact("network", dtype="float16"), "allowed: float32, float64"),
     "dtype is another": (fact("network", dtype="float64"), "it must be float64"),
     "no dtype": (fact("network", dtype=...), "must be of type str"),

@@ -23,9 +23,9 @@ LENGTHS = (7, 0, 4, 11)
 
 
 def tiny_model(cell: Cell | None = None, **options: Any) -> LanguageModel:
-    """Few enough weights for a complex step of each; tied, with dropout in training."""
+    """Few enough weights for a complex step of each; tied."""
     graphs = (trace(cell or LSTM(), 2, 2),)
-    config = NetworkConfig(N_IDS + 1, 2, graphs, True, 0.5, "float64")
+    config = NetworkConfig(N_IDS + 1, 2, graphs, tie_weights=True, dtype="float64")
     rng = np.random.default_rng(6)
     values = {p.name: rng.normal(size=p.shape) for p in Network(config).parameters}
     return LanguageModel.from_values(

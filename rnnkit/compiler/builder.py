@@ -102,9 +102,13 @@ def result_of(op: str, args: Sequence[Node]) -> tuple[Kind, int]:
 
 
 def rebuild(
-    graph: Graph, builder: Builder, replace: Callable[[int, Node], int | None]
+    graph: Graph,
+    builder: Builder,
+    replace: Callable[[Node, Sequence[int]], int | None],
 ) -> list[int]:
     """Add the forward part of `graph` to `builder`; `replace` may stand in for a node.
+
+    It is given the node, and where those before it stand now.
 
     Returns
     -------
@@ -112,8 +116,8 @@ def rebuild(
         For each node of `graph`, where it stands now.
     """
     at: list[int] = []
-    for i, node in enumerate(graph.nodes[: graph.n_forward]):
-        other = replace(i, node)
+    for node in graph.nodes[: graph.n_forward]:
+        other = replace(node, at)
         args = tuple(at[a] for a in node.args)
         at.append(builder.append(node._replace(args=args)) if other is None else other)
     return at

@@ -6,7 +6,7 @@ They stand between trace and differentiate; the stored graph has neither.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from rnnkit.compiler.builder import Builder, rebuild
@@ -14,7 +14,7 @@ from rnnkit.compiler.graph import Graph, Kind, Node, words_of_float
 from rnnkit.errors import GraphError
 
 # Numbers never change: a mask is a function of its site's number.
-SITES = {"input": 0, "output": 1}
+SITES = {"input": 0, "output": 1, "state": 2}  # of the first state; then the others
 RESET, ACTIVE = 0, 1
 
 
@@ -32,7 +32,8 @@ def with_masks(
         Without a backward part.
     sites : mapping of str to float
         Rates in [0, 1) by site: "input" masks x before all else, "output" the output
-        alone, not the state that is carried. A rate of 0 leaves a site as it is.
+        alone, not the state that is carried, "state" each state where a product reads
+        it (Gal & Ghahramani, 2016). A rate of 0 leaves a site as it is.
     first_site : int, default=0
         Added to the sites' numbers.
     per_sequence : bool, default=False
@@ -59,20 +60,29 @@ def with_masks(
             )
     b = Builder()
 
-    def masked(index: int, site: str, width: int) -> int:
+    def masked(index: int, site: str, width: int, state: int = 0) -> int:
         rate = sites.get(site, 0.0)
         if rate == 0:
             return index
-        number = first_site + SITES[site]
+        number = first_site + SITES[site] + state
         attrs = (number, int(per_sequence), *words_of_float(rate))
         return b("mul", index, b.leaf("mask", Kind.FULL, width, *attrs))
 
-    def masked_input(i: int, node: Node) -> int | None:
-        return (
-            masked(b.append(node), "input", node.width) if node.op == "input" else None
-        )
+    def with_masks_before(node: Node, at: Sequence[int]) -> int | None:
+        if node.op == "input":
+            return masked(b.append(node), "input", node.width)
+        if node.op != "linear":
+            return None
+        args = []
+        for arg in node.args:
+            operand = graph.nodes[arg]
+            if operand.op == "state":
+                args.append(masked(at[arg], "state", operand.width, *operand.attrs))
+            else:
+                args.append(at[arg])
+        return b.append(node._replace(args=tuple(args)))
 
-    at = rebuild(graph, b, masked_input)
+    at = rebuild(graph, b, with_masks_before)
     output = masked(at[graph.output], "output", graph.output_width)
     return _finished(graph, b, output, [at[state.new] for state in graph.states])
 
@@ -92,7 +102,7 @@ def with_resets(graph: Graph) -> Graph:
     _check_forward(graph)
     b = Builder()
 
-    def reset_state(i: int, node: Node) -> int | None:
+    def reset_state(node: Node, at: Sequence[int] = ()) -> int | None:
         if node.op != "state":
             return None
         initial = b.number(graph.states[node.attrs[0]].initial)
@@ -103,7 +113,7 @@ def with_resets(graph: Graph) -> Graph:
     new_states = []
     for k, state in enumerate(graph.states):
         leaf = Node("state", Kind.FULL, state.width, (), (k,))
-        old = reset_state(-1, leaf)
+        old = reset_state(leaf)
         assert old is not None
         new_states.append(b("select", active, at[state.new], old))
     for state, new in zip(graph.states, new_states, strict=True):

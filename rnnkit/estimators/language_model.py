@@ -26,7 +26,7 @@ from rnnkit.estimators.components import (
     storable_parameters,
 )
 from rnnkit.estimators.prediction import PredictionMixin
-from rnnkit.model import Network, NetworkConfig
+from rnnkit.model import Dropout, Network, NetworkConfig
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.files import save
@@ -83,7 +83,18 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
     n_samples : int, default=1024
         Of head "sampled": how many tokens are drawn for each window.
     dropout : float, default=0.0
-        Rate of dropout behind the embedding, between layers and before the softmax.
+        Rate of dropout behind the embedding, between layers and before the softmax,
+        where the next three do not say otherwise.
+    input_dropout : float or None, default=None
+        Rate of dropout behind the embedding.
+    hidden_dropout : float or None, default=None
+        Rate of dropout between layers.
+    output_dropout : float or None, default=None
+        Rate of dropout before the softmax.
+    state_dropout : float, default=0.0
+        Rate of dropout of the states that the cells' products read.
+    variational : bool, default=False
+        Draw masks once for each row of a window, the same at all its steps.
     bptt : int, default=64
         Steps that a gradient goes back through, at most.
     batch_size : int, default=32
@@ -197,6 +208,11 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         div_value: float = 4.0,
         n_samples: int = 1024,
         dropout: float = 0.0,
+        input_dropout: float | None = None,
+        hidden_dropout: float | None = None,
+        output_dropout: float | None = None,
+        state_dropout: float = 0.0,
+        variational: bool = False,
         bptt: int = 64,
         batch_size: int = 32,
         max_iter: int = 10,
@@ -237,6 +253,11 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self.div_value = div_value
         self.n_samples = n_samples
         self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.hidden_dropout = hidden_dropout
+        self.output_dropout = output_dropout
+        self.state_dropout = state_dropout
+        self.variational = variational
         self.bptt = bptt
         self.batch_size = batch_size
         self.max_iter = max_iter
@@ -412,7 +433,6 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
                 self.cell, embedding_size, hidden_size, self.num_layers
             ),
             tie_weights=bool(self.tie_weights),
-            dropout=float(self.dropout),
             dtype=self.dtype,
             head=make_head(self, len(encoder.tokens)),
         )
@@ -443,9 +463,20 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         settings["shuffle"] = (
             not self.carry_state if self.shuffle is None else self.shuffle
         )
+        settings["dropout"] = self._dropout()
         settings["max_grad_norm"] = self.max_grad_norm or 0.0
         settings["n_threads"] = resolve_threads(self.n_threads)
         return TrainingConfig(**settings, seed=seed)
+
+    def _dropout(self) -> Dropout:
+        """Return where to mask; `dropout` stands in where no rate is given."""
+        places = ("input", "hidden", "output")
+        rates = {place: getattr(self, f"{place}_dropout") for place in places}
+        return Dropout(
+            **{k: float(self.dropout if v is None else v) for k, v in rates.items()},
+            state=float(self.state_dropout),
+            per_sequence=bool(self.variational),
+        )
 
     def _windows(self, encoder: Encoder, documents: list[Any], weight: Any) -> Windows:
         return Windows(

@@ -2,6 +2,7 @@
 """A network as data: embedding, layers of cells, output layer; parameters by name."""
 
 from rnnkit.model.config import DTYPES, NetworkConfig
+from rnnkit.model.dropout import Dropout
 from rnnkit.model.head import HEADS, MAX_CLUSTERS, MAX_SAMPLES, Head, chosen_cutoffs
 from rnnkit.model.network import Network, named_parameters
 
@@ -10,6 +11,7 @@ __all__ = [
     "HEADS",
     "MAX_CLUSTERS",
     "MAX_SAMPLES",
+    "Dropout",
     "Head",
     "Network",
     "NetworkConfig",

@@ -25,8 +25,6 @@ class NetworkConfig:
         embeddings, each other the output of the layer below it.
     tie_weights : bool, default=False
         Use the embedding as output weights too; needs E = hidden_size.
-    dropout : float, default=0.0
-        Rate of the masks behind the embedding, between layers and before the softmax.
     dtype : {"float32", "float64"}, default="float32"
         Arithmetic of weights and states.
     head : Head, optional
@@ -42,7 +40,6 @@ class NetworkConfig:
     embedding_size: int
     graphs: tuple[Graph, ...]
     tie_weights: bool = False
-    dropout: float = 0.0
     dtype: str = "float32"
     head: Head = field(default_factory=Head)
 
@@ -67,8 +64,6 @@ class NetworkConfig:
                 f"embedding_size={self.embedding_size}, the top layer gives {width}; "
                 "leave embedding_size=None or set it to the same"
             )
-        if not 0.0 <= self.dropout < 1.0:
-            raise ParameterError(f"dropout={self.dropout} is not in the range [0, 1)")
         if self.dtype not in DTYPES:
             raise ParameterError(f"dtype={self.dtype!r}; allowed: {', '.join(DTYPES)}")
         self.head.check(self.vocab_size, self.tie_weights)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from rnnkit.compiler import (
-    Graph,
     Parameter,
     differentiate,
     initialise,
@@ -18,11 +17,8 @@ from rnnkit.compiler import (
 from rnnkit.core import Program, Weights
 from rnnkit.errors import CellError
 from rnnkit.model.config import NetworkConfig
+from rnnkit.model.dropout import NO_DROPOUT, SITES_PER_LAYER, Dropout
 from rnnkit.model.head import weight
-
-SITES_PER_LAYER = (
-    16  # numbers kept for one layer's masks, so that layers never share one
-)
 
 
 class Network:
@@ -31,20 +27,26 @@ class Network:
     def __init__(self, config: NetworkConfig) -> None:
         self.config = config
         self.parameters = named_parameters(config)
-        self._programs: dict[tuple[bool, bool], list[Program]] = {}
+        self._programs: dict[tuple[bool, bool, Dropout], list[Program]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Network, (self.config,)
 
-    def programs(self, *, training: bool = False, flags: bool = False) -> list[Program]:
-        """Return one program a layer: with backward part, with row flags, or without.
+    def programs(
+        self,
+        *,
+        training: bool = False,
+        flags: bool = False,
+        dropout: Dropout = NO_DROPOUT,
+    ) -> list[Program]:
+        """Return one program a layer: with backward part, row flags, masks, or without.
 
-        Only programs for training apply masks. All give the same bits where they do the
-        same work; the plainer ones do less of it.
+        All give the same bits where they do the same work; the plainer ones do less of
+        it.
         """
-        key = (training, flags)
+        key = (training, flags, dropout)
         if key not in self._programs:
-            self._programs[key] = self._compile(training, flags)
+            self._programs[key] = self._compile(*key)
         return self._programs[key]
 
     def weights(self, values: Mapping[str, np.ndarray]) -> Weights:
@@ -81,14 +83,16 @@ class Network:
         """Return first values of every parameter, drawn from `rng` in order."""
         return {p.name: first_value(p, rng) for p in self.parameters}
 
-    def _compile(self, training: bool, flags: bool) -> list[Program]:
+    def _compile(self, training: bool, flags: bool, dropout: Dropout) -> list[Program]:
         """Lower each layer's graph; equal graphs share one program."""
         config = self.config
         programs: dict[bytes, Program] = {}
         result = []
         for k, graph in enumerate(config.graphs):
-            if training:
-                graph = self._masked(k, graph)
+            sites = dropout.sites(k, config.num_layers)
+            if any(sites.values()):
+                first = SITES_PER_LAYER * k
+                graph = with_masks(graph, sites, first, dropout.per_sequence)
             if flags:
                 graph = with_resets(graph)
             if training:
@@ -100,16 +104,6 @@ class Network:
                 programs[words.tobytes()] = program
             result.append(program)
         return result
-
-    def _masked(self, k: int, graph: Graph) -> Graph:
-        """Return layer `k` with dropout before it and, at the top, behind it."""
-        rate = self.config.dropout
-        if rate == 0.0:
-            return graph
-        sites = {"input": rate}
-        if k == self.config.num_layers - 1:
-            sites["output"] = rate
-        return with_masks(graph, sites, first_site=SITES_PER_LAYER * k)
 
 
 def first_value(

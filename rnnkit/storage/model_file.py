@@ -46,7 +46,6 @@ NETWORK = {
     "embedding_size": int,
     "num_layers": int,
     "tie_weights": bool,
-    "dropout": float,
     "dtype": str,
 }
 HEADS: dict[str, dict[str, type]] = {  # what is said of a head, beside its kind
@@ -122,7 +121,6 @@ def to_bytes(record: ModelRecord) -> bytes:
         "embedding_size": config.embedding_size,
         "num_layers": config.num_layers,
         "tie_weights": config.tie_weights,
-        "dropout": config.dropout,
         "dtype": config.dtype,
     }
     if config.head.kind in HEADS:
@@ -215,7 +213,6 @@ def _read_network(
             embedding_size=facts["embedding_size"],
             graphs=graphs,
             tie_weights=facts["tie_weights"],
-            dropout=facts["dropout"],
             dtype=facts["dtype"],
             head=_read_head(facts.get("head", {"kind": "softmax"})),
         )

@@ -3,6 +3,8 @@
 
 from dataclasses import dataclass
 
+from rnnkit.model.dropout import NO_DROPOUT, Dropout
+
 SOLVERS = ("sgd", "adam", "adamw")
 
 
@@ -24,6 +26,7 @@ class TrainingConfig:
     epsilon: float = 1e-8
     alpha: float = 0.0
     max_grad_norm: float = 5.0
+    dropout: Dropout = NO_DROPOUT
     carry_state: bool = False
     shuffle: bool = True
     early_stopping: bool = False

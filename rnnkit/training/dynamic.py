@@ -7,7 +7,6 @@ gives is a `Scorer` like those of the runtime.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -80,7 +79,7 @@ class DynamicEvaluation(Scorer):
         self.rms = None if rms is None else _checked(rms, self.model)
         self.encoder = self.model.encoder
         self.options = self.model.options
-        self._network = _without_dropout(self.model)
+        self._network = self.model.network
 
     def _score(
         self, corpus: Corpus, *, carry_state: bool
@@ -193,7 +192,7 @@ def gradient_rms(
         By parameter, in the shapes of `params`.
     """
     model = unwrapped(model, LanguageModel)
-    network = _without_dropout(model)
+    network = model.network
     weights = network.weights(model.params)
     corpus = model.encoder.encode(model._read(X)).targets(model.encoder.end_id)
     carry_state = model.options.carry_state
@@ -224,11 +223,6 @@ def gradient_rms(
         p.name: np.sqrt(square / windows.n_windows).astype(dtype)
         for p, square in zip(network.parameters, squares, strict=True)
     }
-
-
-def _without_dropout(model: LanguageModel) -> Network:
-    """Return the network with programs that can train, but for the masks."""
-    return Network(replace(model.network.config, dropout=0.0))
 
 
 def _checked(

@@ -14,7 +14,7 @@ import numpy as np
 
 from rnnkit.core import Solver, State, Weights, Window
 from rnnkit.errors import InterruptedFitWarning, NonFiniteError, ParameterError
-from rnnkit.model import Network, NetworkConfig
+from rnnkit.model import Dropout, Network, NetworkConfig
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.scoring import Evaluation
 from rnnkit.training.budget import Budget
@@ -77,7 +77,7 @@ class Trainer:
         self._run: Run | None = None  # of fit, while it is under way
         self._schedule: Schedule | None = None  # of partial_fit
         self._window: Window | None = None
-        self._window_shape: tuple[int, int, bool] | None = None
+        self._window_shape: tuple[int, int, bool, Dropout] | None = None
         self._last_state: State | None = None  # of partial_fit
 
     def fit(
@@ -137,7 +137,7 @@ class Trainer:
         if network != self.network.config:
             raise ParameterError(
                 "the network cannot change between calls of partial_fit: sizes, cell, "
-                "dropout, head, tie_weights and dtype stay as they were at the first"
+                "head, tie_weights and dtype stay as they were at the first"
             )
         if config.solver_settings != self.config.solver_settings:
             raise ParameterError(
@@ -313,8 +313,9 @@ class Trainer:
         """Return memory for these windows: that of the last pass, when it fits."""
         flags = not windows.carry_state
         n_steps = -(-windows.n_steps // windows.n_windows)
-        programs = self.network.programs(training=True, flags=flags)
-        shape = (n_steps, windows.n_streams, flags)
+        dropout = self.config.dropout
+        programs = self.network.programs(training=True, flags=flags, dropout=dropout)
+        shape = (n_steps, windows.n_streams, flags, dropout)
         if self._window is None or self._window_shape != shape:
             self._window = Window(
                 self.weights, programs, n_steps, windows.n_streams, training=True
