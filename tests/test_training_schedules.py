@@ -53,6 +53,38 @@ def test_plateau_divides_by_four_when_an_epoch_is_not_the_best() -> None:
     assert rates == [16.0, 16.0, 4.0, 4.0, 1.0, 1.0]
 
 
+def test_exponential_halves_after_each_epoch_from_its_start_on():
+    schedule = Schedule("exponential", 1.0, decay_start=4)
+    rates = []
+    for _ in range(6):
+        schedule.end_epoch(1.0)
+        rates.append(schedule.rate(0))
+    assert rates == [1.0, 1.0, 1.0, 0.5, 0.25, 0.125]
+
+
+@pytest.mark.parametrize("name", ["exponential", "plateau", "adaptive"])
+def test_the_factor_may_be_another(name: str) -> None:
+    schedule = Schedule(name, 1.0, n_iter_no_change=1, decay=0.8)
+    for _ in range(3):
+        schedule.end_epoch(1.0)
+    n = 3 if name == "exponential" else 2  # the first epoch is the best
+    assert schedule.rate(0) == pytest.approx(0.8**n)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_goes_on_from_its_numbers(name: str) -> None:
+    losses = np.random.default_rng(0).random(9)
+    whole, first, second = (Schedule(name, 2.0, decay_start=2) for _ in range(3))
+    for loss in losses[:5]:
+        whole.end_epoch(loss)
+        first.end_epoch(loss)
+    second.restore(first.numbers())
+    for loss in losses[5:]:
+        whole.end_epoch(loss)
+        second.end_epoch(loss)
+        assert second.rate(0.5) == whole.rate(0.5)
+
+
 def test_adaptive_divides_by_five_after_some_epochs_without_improvement() -> None:
     schedule = Schedule("adaptive", 25.0, n_iter_no_change=2, tol=0.1)
     rates = []

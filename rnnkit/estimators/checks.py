@@ -122,6 +122,8 @@ PARAMETERS: dict[str, tuple[Check, str]] = {
     "solver": choice(*SOLVERS),
     "learning_rate_init": real(0, brackets="()"),
     "learning_rate": choice(*SCHEDULES),
+    "learning_rate_decay": real(0, 1, brackets="()", none=True),
+    "decay_start": integer(1),
     "momentum": real(0, 1, brackets="[)"),
     "nesterovs_momentum": boolean(),
     "beta_1": real(0, 1, brackets="[)"),

@@ -112,8 +112,13 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         The learning rate, or the highest one where `learning_rate` changes it.
     learning_rate : str, default="constant"
         "constant", "linear", "cosine" or "one_cycle" over the whole training;
-        "plateau" divides by 4 after each epoch that is not the best; "adaptive" divides
-        by 5 after `n_iter_no_change` epochs without an improvement by `tol`.
+        "exponential" halves it after each epoch from `decay_start` on; "plateau"
+        divides by 4 after each epoch that is not the best; "adaptive" divides by 5
+        after `n_iter_no_change` epochs without an improvement by `tol`.
+    learning_rate_decay : float or None, default=None
+        Factor of "exponential", "plateau" and "adaptive"; None: 1/2, 1/4 and 1/5.
+    decay_start : int, default=1
+        The epoch after which "exponential" begins.
     momentum : float, default=0.0
         Of solver "sgd".
     nesterovs_momentum : bool, default=False
@@ -220,6 +225,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         solver: str = "adam",
         learning_rate_init: float = 1e-3,
         learning_rate: str = "constant",
+        learning_rate_decay: float | None = None,
+        decay_start: int = 1,
         momentum: float = 0.0,
         nesterovs_momentum: bool = False,
         beta_1: float = 0.9,
@@ -265,6 +272,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self.solver = solver
         self.learning_rate_init = learning_rate_init
         self.learning_rate = learning_rate
+        self.learning_rate_decay = learning_rate_decay
+        self.decay_start = decay_start
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
         self.beta_1 = beta_1

@@ -19,6 +19,8 @@ class TrainingConfig:
     solver: str = "adam"
     learning_rate_init: float = 1e-3
     learning_rate: str = "constant"
+    learning_rate_decay: float | None = None
+    decay_start: int = 1
     momentum: float = 0.0
     nesterovs_momentum: bool = False
     beta_1: float = 0.9
@@ -53,4 +55,5 @@ class TrainingConfig:
     def learning_rates(self) -> tuple:
         """What a schedule is made of."""
         patience = (self.n_iter_no_change, self.tol)
-        return (self.learning_rate, self.learning_rate_init, *patience)
+        decay = (self.learning_rate_decay, self.decay_start)
+        return (self.learning_rate, self.learning_rate_init, *patience, *decay)

@@ -9,12 +9,15 @@ How far a run has come is for its budget to say: by steps, or by seconds.
 `"cosine"`      From 1 down to 0 along half a cosine (Loshchilov & Hutter, 2017).
 `"one_cycle"`   From 1/25 up to 1 in the first 30 % of the run, down to 1/250000
                 at the end, both along half a cosine (Smith & Topin, 2018).
-`"plateau"`     1, divided by 4 after each epoch that is not better than the best.
-`"adaptive"`    1, divided by 5 after `n_iter_no_change` epochs in a row that do not
+`"exponential"` 1, times 1/2 after each epoch from number `decay_start` on (Zaremba et
+                al., 2014).
+`"plateau"`     1, times 1/4 after each epoch that is not better than the best.
+`"adaptive"`    1, times 1/5 after `n_iter_no_change` epochs in a row that do not
                 improve the best by `tol`, as in scikit-learn's MLPClassifier.
 ==============  ================================================================
 
 The last two look at the validation loss, or at the training loss where there is none.
+`learning_rate_decay` gives the last three another factor.
 """
 
 import math
@@ -52,7 +55,9 @@ TIMED: dict[str, Callable[[float], float]] = {
     "cosine": cosine,
     "one_cycle": one_cycle,
 }
-SCHEDULES = ("constant", *TIMED, "plateau", "adaptive")
+# Those that go down after epochs, and their factors.
+DECAYS = {"exponential": 1 / 2, "plateau": 1 / 4, "adaptive": 1 / 5}
+SCHEDULES = ("constant", *TIMED, *DECAYS)
 
 
 class Schedule:
@@ -66,6 +71,10 @@ class Schedule:
         The rate whose factor the schedule gives.
     n_iter_no_change, tol
         Patience of `"adaptive"`.
+    decay : float, optional
+        Factor of the schedules that go down after epochs; theirs by default.
+    decay_start : int, default=1
+        The epoch after which `"exponential"` begins.
     """
 
     def __init__(
@@ -75,10 +84,15 @@ class Schedule:
         *,
         n_iter_no_change: int = 3,
         tol: float = 1e-4,
+        decay: float | None = None,
+        decay_start: int = 1,
     ) -> None:
+        self._name = name
         self._timed = TIMED.get(name)
         self._rate = learning_rate_init
-        self._divisor = {"plateau": 4.0, "adaptive": 5.0}.get(name, 1.0)
+        self._factor = DECAYS.get(name, 1.0) if decay is None else decay
+        self._decay_start = decay_start
+        self._n_epochs = 0
         patience = (n_iter_no_change, tol) if name == "adaptive" else (1, 0.0)
         self._patience = Patience(*patience)
 
@@ -88,17 +102,26 @@ class Schedule:
 
     def numbers(self) -> dict[str, Any]:
         """Return what has changed since the beginning, for a checkpoint."""
-        return {"rate": self._rate, "patience": self._patience.numbers()}
+        return {
+            "rate": self._rate,
+            "n_epochs": self._n_epochs,
+            "patience": self._patience.numbers(),
+        }
 
     def restore(self, numbers: dict[str, Any]) -> None:
         """Take over what `numbers` has given."""
         self._rate = numbers["rate"]
+        self._n_epochs = numbers["n_epochs"]
         self._patience.restore(numbers["patience"])
 
     def end_epoch(self, loss: float) -> None:
-        """Take note of an epoch's loss; divide the rate where the schedule says so."""
-        if self._patience.is_exhausted(loss):
-            self._rate /= self._divisor
+        """Take note of an epoch's loss; lower the rate where the schedule says so."""
+        self._n_epochs += 1
+        if self._name == "exponential":
+            if self._n_epochs >= self._decay_start:
+                self._rate *= self._factor
+        elif self._name in DECAYS and self._patience.is_exhausted(loss):
+            self._rate *= self._factor
             self._patience.forget_failures()
 
 

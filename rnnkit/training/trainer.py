@@ -216,6 +216,8 @@ class Trainer:
                 config.learning_rate_init,
                 n_iter_no_change=config.n_iter_no_change,
                 tol=config.tol,
+                decay=config.learning_rate_decay,
+                decay_start=config.decay_start,
             ),
             Patience(config.n_iter_no_change, config.tol),
             Budget(max_iter * windows.n_windows, max_time),
