@@ -12,13 +12,13 @@ from rnnkit.core import Solver
 from rnnkit.errors import NonFiniteError, RnnkitError
 from rnnkit.testing import relative_error
 
-KINDS = ["sgd", "momentum", "nesterov", "adam", "adamw"]
+KINDS = ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
 THREADS = [1, 2, 3, 8]
-N_MOMENTS = {"sgd": 0, "momentum": 1, "nesterov": 1, "adam": 2, "adamw": 2}
+N_MOMENTS = dict(zip(KINDS, (0, 1, 1, 2, 2, 1, 1), strict=True))
 
 
 class Twin:
-    """torch.optim's SGD, Adam and AdamW in float64, with clip_grad_norm_ and limits."""
+    """torch.optim's solvers in float64, with clip_grad_norm_ and limits."""
 
     def __init__(self, values, kind, *, alpha=0.0, decay=None, limits=None, **options):
         self.values = [value.astype(np.float64) for value in values]
@@ -54,15 +54,16 @@ class Twin:
             mu = self.options.get("momentum", 0.9)
             self.first[i] = mu * self.first[i] + g
             return g + mu * self.first[i] if self.kind == "nesterov" else self.first[i]
+        epsilon = self.options.get("epsilon", 1e-8)
         b1, b2 = self.options.get("beta_1", 0.9), self.options.get("beta_2", 0.999)
+        if self.kind in ("rmsprop", "adagrad"):
+            keep, take = (b2, 1 - b2) if self.kind == "rmsprop" else (1, 1)
+            self.second[i] = keep * self.second[i] + take * g**2
+            return g / (np.sqrt(self.second[i]) + epsilon)
         self.first[i] = b1 * self.first[i] + (1 - b1) * g
         self.second[i] = b2 * self.second[i] + (1 - b2) * g**2
         root = np.sqrt(self.second[i] / (1 - b2**self.t))
-        return (
-            self.first[i]
-            / (1 - b1**self.t)
-            / (root + self.options.get("epsilon", 1e-8))
-        )
+        return self.first[i] / (1 - b1**self.t) / (root + epsilon)
 
 
 class Trainer:
@@ -119,6 +120,8 @@ def test_many_steps_equal_pytorchs_equations(kind, dtype):
         ("nesterov", {"momentum": 0.0}),
         ("adam", {"beta_1": 0.0, "beta_2": 0.9, "epsilon": 1e-3}),
         ("adamw", {"beta_1": 0.5, "beta_2": 0.0, "epsilon": 1e-5}),
+        ("rmsprop", {"beta_2": 0.9, "epsilon": 1e-3}),
+        ("adagrad", {"epsilon": 1e-3}),
     ],
 )
 def test_options_are_used_as_pytorch_uses_them(kind, options):
@@ -322,7 +325,8 @@ def test_no_update_without_gradients_or_for_other_weights():
     [
         (
             {"kind": "lion"},
-            "unknown solver 'lion'; known: sgd, momentum, nesterov, adam, adamw",
+            "unknown solver 'lion'; known: sgd, momentum, nesterov, adam, adamw, "
+            "rmsprop, adagrad",
         ),
         ({"beta_1": 1.0}, "beta_1 is 1; it must be at least 0 and below 1"),
         ({"beta_2": -0.1}, "beta_2 is -0.1"),

@@ -13,7 +13,8 @@ struct rk_update {
     double rate; /* adam: learning rate over the first moment's correction */
     double momentum;
     double beta_1, beta_2, epsilon;
-    double root; /* adam: 1 / sqrt of the second moment's correction */
+    double root;       /* adam: 1 / sqrt of the second moment's correction */
+    double keep, take; /* rms: of the mean of squares, and of the new square */
 };
 
 /* n elements, a whole number of panels; first and second are the moments, NULL where the
@@ -22,7 +23,7 @@ typedef void (*rk_update_fn)(const struct rk_update *update, void *weights,
                              const void *gradient, void *first, void *second, size_t n);
 
 struct rk_update_kernels {
-    rk_update_fn sgd, momentum, nesterov, adam;
+    rk_update_fn sgd, momentum, nesterov, adam, rms;
 };
 
 #endif

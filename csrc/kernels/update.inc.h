@@ -102,9 +102,28 @@ static void RK_T(update_adam)(const struct rk_update *u, void *weights,
     }
 }
 
+static void RK_T(update_rms)(const struct rk_update *u, void *weights, const void *gradient,
+                             void *first, void *second, size_t n)
+{
+    (void)first;
+    const struct RK_T(update_terms) t = RK_T(update_terms_of)(u);
+    const v_real keep = v_splat((RK_REAL)u->keep), take = v_splat((RK_REAL)u->take);
+    const v_real epsilon = v_splat((RK_REAL)u->epsilon);
+    RK_REAL *w = weights, *v = second;
+    const RK_REAL *g = gradient;
+    for (size_t i = 0; i < n; i += RK_VL) {
+        v_real wi = v_load(w + i);
+        v_real gi = RK_T(update_gradient)(&t, g, i, wi);
+        v_real vi = v_fma(take * gi, gi, keep * v_load(v + i));
+        v_store(v + i, vi);
+        v_store(w + i, RK_T(update_weight)(&t, wi, gi / (v_sqrt(vi) + epsilon)));
+    }
+}
+
 static const struct rk_update_kernels RK_T(update_kernels) = {
     .sgd = RK_T(update_sgd),
     .momentum = RK_T(update_momentum),
     .nesterov = RK_T(update_nesterov),
     .adam = RK_T(update_adam),
+    .rms = RK_T(update_rms),
 };

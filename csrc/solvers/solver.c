@@ -37,6 +37,7 @@ static enum rk_status check_options(const struct rk_solver_options *options,
                                     struct rk_error *error)
 {
     bool is_adam = options->kind == RK_ADAM || options->kind == RK_ADAMW;
+    bool is_rms = options->kind == RK_RMSPROP || options->kind == RK_ADAGRAD;
     bool has_momentum = options->kind == RK_MOMENTUM || options->kind == RK_NESTEROV;
     if ((int)options->kind < 0 || options->kind >= RK_N_SOLVERS)
         return rk_fail(error, RK_INVALID, "solver number %d is unknown",
@@ -47,10 +48,10 @@ static enum rk_status check_options(const struct rk_solver_options *options,
     if (is_adam && !(options->beta_1 >= 0 && options->beta_1 < 1))
         return rk_fail(error, RK_INVALID, "beta_1 is %g; it must be at least 0 and below 1",
                        options->beta_1);
-    if (is_adam && !(options->beta_2 >= 0 && options->beta_2 < 1))
+    if ((is_adam || is_rms) && !(options->beta_2 >= 0 && options->beta_2 < 1))
         return rk_fail(error, RK_INVALID, "beta_2 is %g; it must be at least 0 and below 1",
                        options->beta_2);
-    if (is_adam && !(options->epsilon > 0 && isfinite(options->epsilon)))
+    if ((is_adam || is_rms) && !(options->epsilon > 0 && isfinite(options->epsilon)))
         return rk_fail(error, RK_INVALID, "epsilon is %g; it must be finite and above 0",
                        options->epsilon);
     if (has_momentum && !(options->momentum >= 0 && options->momentum < 1))
@@ -121,7 +122,8 @@ static void cut_blocks(struct rk_solver *solver)
 static bool alloc_arrays(struct rk_solver *solver)
 {
     enum rk_solver_kind kind = solver->options.kind;
-    bool needs_first = kind != RK_SGD, needs_second = kind == RK_ADAM || kind == RK_ADAMW;
+    bool needs_second = kind >= RK_ADAM;
+    bool needs_first = kind >= RK_MOMENTUM && kind <= RK_ADAMW;
     solver->tensors = rk_alloc(solver->n_tensors * sizeof *solver->tensors);
     solver->blocks = rk_alloc(solver->n_blocks * sizeof *solver->blocks);
     solver->sums = rk_alloc(solver->n_blocks * sizeof *solver->sums);
@@ -200,7 +202,7 @@ size_t rk_solver_n_moments(const struct rk_solver *solver)
 
 char *rk_solver_moment(const struct rk_solver *solver, size_t moment)
 {
-    return moment == 0 ? solver->first : solver->second;
+    return moment == 0 && solver->first ? solver->first : solver->second;
 }
 
 /* ---------------------------------------------------------------------- step */
@@ -224,6 +226,9 @@ static rk_update_fn update_of(const struct rk_solver *solver)
         return kernels->momentum;
     case RK_NESTEROV:
         return kernels->nesterov;
+    case RK_RMSPROP:
+    case RK_ADAGRAD:
+        return kernels->rms;
     default:
         return kernels->adam;
     }
@@ -241,6 +246,8 @@ static struct rk_update start_update(const struct step *step, double norm)
         .beta_1 = options->beta_1,
         .beta_2 = options->beta_2,
         .epsilon = options->epsilon,
+        .keep = options->kind == RK_RMSPROP ? options->beta_2 : 1,
+        .take = options->kind == RK_RMSPROP ? 1 - options->beta_2 : 1,
     };
     double clip = step->max_norm / (norm + 1e-6);
     if (step->max_norm > 0 && clip < 1)
@@ -351,8 +358,8 @@ static void update_lines(const struct step *step, const struct rk_update *update
                          const struct block *block)
 {
     const struct rk_solver_tensor *tensor = &step->solver->tensors[block->tensor];
-    bool moves = step->solver->first || update->decay != 0 || update->shrink != 1 ||
-                 isfinite(update->low) || isfinite(update->high);
+    bool moves = step->solver->first || update->keep != 1 || update->decay != 0 ||
+                 update->shrink != 1 || isfinite(update->low) || isfinite(update->high);
     size_t line_size = line_bytes(step->solver, tensor), next;
     size_t line = (block->offset - tensor->offset) / line_size;
     char piece[PIECE_BYTES] __attribute__((aligned(RK_PANEL)));

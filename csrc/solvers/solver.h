@@ -14,6 +14,8 @@
  *   adam       m += (1 - beta_1) * (g - m);  v = beta_2 * v + (1 - beta_2) * g * g
  *              w -= eta / (1 - beta_1^t) * m / (sqrt(v) / sqrt(1 - beta_2^t) + epsilon)
  *   adamw      w *= 1 - eta * alpha, then as adam
+ *   rmsprop    v = beta_2 * v + (1 - beta_2) * g * g;  w -= eta * g / (sqrt(v) + epsilon)
+ *   adagrad    v += g * g;  w -= eta * g / (sqrt(v) + epsilon)
  *
  * While the learning rate is constant, momentum and nesterov make the same steps as
  * scikit-learn's MLPClassifier, whose velocity is -eta * m; when it changes, scikit-learn
@@ -30,12 +32,14 @@ enum rk_solver_kind {
     RK_NESTEROV,
     RK_ADAM,
     RK_ADAMW,
+    RK_RMSPROP,
+    RK_ADAGRAD,
     RK_N_SOLVERS
 };
 
 struct rk_solver_options {
     enum rk_solver_kind kind;
-    double beta_1, beta_2, epsilon; /* adam, adamw: 0 <= beta < 1, epsilon > 0 */
+    double beta_1, beta_2, epsilon; /* 0 <= beta < 1, epsilon > 0, where they are used */
     double momentum;                /* momentum, nesterov: 0 <= momentum < 1 */
     double alpha;                   /* weight decay, >= 0 */
 };

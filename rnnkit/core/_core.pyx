@@ -33,6 +33,8 @@ SOLVERS = {
     "nesterov": rk.RK_NESTEROV,
     "adam": rk.RK_ADAM,
     "adamw": rk.RK_ADAMW,
+    "rmsprop": rk.RK_RMSPROP,
+    "adagrad": rk.RK_ADAGRAD,
 }
 
 HEADS = {
@@ -683,9 +685,10 @@ cdef class Solver:
     ----------
     weights : Weights
         What is updated.
-    kind : {"sgd", "momentum", "nesterov", "adam", "adamw"}
+    kind : {"sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"}
     beta_1, beta_2, epsilon : float, default=0.9, 0.999, 1e-8
-        Of "adam" and "adamw".
+        Of "adam" and "adamw"; "rmsprop" has the second and the third of them,
+        "adagrad" the third.
     momentum : float, default=0.9
         Of "momentum" and "nesterov".
     alpha : float, default=0.0

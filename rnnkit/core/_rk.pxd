@@ -55,6 +55,8 @@ cdef extern from "solvers/solver.h" nogil:
         RK_NESTEROV
         RK_ADAM
         RK_ADAMW
+        RK_RMSPROP
+        RK_ADAGRAD
 
     struct rk_solver_options:
         rk_solver_kind kind

@@ -107,7 +107,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         is used up. The epoch that is broken off is validated and counted. How many
         steps there are hangs on the machine then: runs are not the same to the bit.
     solver : str, default="adam"
-        "sgd", "adam", or "adamw" (weight decay apart from the gradient).
+        "sgd", "adam", "adamw" (weight decay apart from the gradient), "rmsprop" or
+        "adagrad".
     learning_rate_init : float, default=1e-3
         The learning rate, or the highest one where `learning_rate` changes it.
     learning_rate : str, default="constant"
@@ -126,9 +127,9 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
     beta_1 : float, default=0.9
         Decay of the first moment, of solvers "adam" and "adamw".
     beta_2 : float, default=0.999
-        Decay of the second moment, of solvers "adam" and "adamw".
+        Decay of the second moment, of solvers "adam", "adamw" and "rmsprop".
     epsilon : float, default=1e-8
-        Keeps the division of "adam" and "adamw" finite.
+        Keeps the division of all solvers but "sgd" finite.
     alpha : float, default=0.0
         Weight decay (L2) of embedding, output weights and the cells' matrices.
     max_grad_norm : float or None, default=5.0

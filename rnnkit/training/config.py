@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rnnkit.model.dropout import NO_DROPOUT, Dropout
 
-SOLVERS = ("sgd", "adam", "adamw")
+SOLVERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,10 @@ def optimizer(kind, parameters):
             return torch.optim.SGD(parameters, momentum=0.9, nesterov=True, **sgd)
         case "adam":
             return torch.optim.Adam(parameters, **sgd)
+        case "rmsprop":
+            return torch.optim.RMSprop(parameters, alpha=0.999, **sgd)
+        case "adagrad":
+            return torch.optim.Adagrad(parameters, eps=1e-8, **sgd)
         case _:
             return torch.optim.AdamW(parameters, **sgd)
 
@@ -42,5 +46,7 @@ def test_a_thousand_steps_equal_torch_optim(kind, dtype):
         twin.step()
     found = [p.detach().numpy() for p in parameters]
     error = relative_error(trainer.weights(), found)
-    # Rounding errors add up as a random walk over the steps.
-    assert error <= (1e-12 if dtype == "float64" else 1e-6)
+    # Rounding errors add up as a random walk over the steps; the first ones of RMSprop
+    # are 30 times as long as the rate.
+    allowed = 1e-12 if dtype == "float64" else 1e-6
+    assert error <= (3 * allowed if kind == "rmsprop" else allowed)
