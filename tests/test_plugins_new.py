@@ -58,7 +58,13 @@ def test_a_new_package_is_installed_and_passes_as_written(
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("Spam", "no name"), ("a-b", "no name"), ("", "no name"), ("lstm", "built-in")],
+    [
+        ("Spam", "no name"),
+        ("a-b", "no name"),
+        ("", "no name"),
+        ("lstm", "built-in"),
+        ("cell", "every cell"),
+    ],
 )
 def test_a_name_that_cannot_be_taken_is_refused(
     name: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

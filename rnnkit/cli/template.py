@@ -29,8 +29,9 @@ def write_package(name: str, kind: str, folder: Path) -> Path:
             f"{name!r} is no name for a plugin; it has lower-case letters, digits and "
             "single _, as in 'spam' or 'spam_2'"
         )
-    if name in plugins.BUILT_IN[kind]:
-        raise ParameterError(f"{name!r} is a built-in {kind}; choose another name")
+    if name in plugins.BUILT_IN[kind] or name == "cell":
+        what = "what every cell is" if name == "cell" else f"a built-in {kind}"
+        raise ParameterError(f"{name!r} is {what}; choose another name")
     words = {
         "name": name,
         "kind": kind,

@@ -128,6 +128,7 @@ class LanguageModel(Predictor):
         curves = (k for k in facts.history if k.endswith("curve") and facts.history[k])
         return {
             "cell": facts.cell.get("name"),
+            "cell_parameters": facts.cell.get("parameters"),
             "cell_package": facts.cell.get("distribution"),
             "tokenizer": tokenizer.get("name"),
             "tokenizer_package": tokenizer.get("distribution"),
