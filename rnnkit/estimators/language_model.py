@@ -4,7 +4,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Self
 
@@ -20,23 +20,20 @@ from rnnkit.estimators.checks import (
 )
 from rnnkit.estimators.components import (
     cell_record,
-    layer_graphs,
     make_encoder,
-    make_head,
     storable_parameters,
 )
 from rnnkit.estimators.prediction import PredictionMixin
-from rnnkit.model import Dropout, Network, NetworkConfig
+from rnnkit.estimators.settings import equations, network_config, training_config
+from rnnkit.model import Network
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.files import save
 from rnnkit.runtime.model import Facts, LanguageModel
-from rnnkit.runtime.options import resolve_threads
 from rnnkit.runtime.sampling import seed_from
 from rnnkit.runtime.scoring import evaluate
 from rnnkit.runtime.sweep import Engine
 from rnnkit.training.checkpoints import Checkpoints, seed_of_run
-from rnnkit.training.config import TrainingConfig
 from rnnkit.training.history import History
 from rnnkit.training.schedules import TIMED
 from rnnkit.training.split import hold_out
@@ -417,8 +414,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
             trainer = self._new_trainer(encoder, seed_from(self.random_state), goes_on)
         else:
             trainer.go_on_with(
-                self._network_config(encoder),
-                self._training_config(trainer.config.seed),
+                network_config(self, encoder),
+                training_config(self, trainer.config.seed),
             )
         with self._publishing(trainer, encoder, goes_on=True):
             trainer.partial_fit(self._windows(encoder, documents, weight))
@@ -432,28 +429,13 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         rng = None if self.carry_state else np.random.default_rng([seed, HELD_OUT])
         return hold_out(documents, self.validation_fraction, rng)
 
-    def _network_config(self, encoder: Encoder) -> NetworkConfig:
-        """Return the network that the parameters ask for."""
-        hidden_size = int(self.hidden_size)
-        embedding_size = int(self.embedding_size or hidden_size)
-        return NetworkConfig(
-            vocab_size=len(encoder.tokens),
-            embedding_size=embedding_size,
-            graphs=layer_graphs(
-                self.cell, embedding_size, hidden_size, self.num_layers
-            ),
-            tie_weights=bool(self.tie_weights),
-            dtype=self.dtype,
-            head=make_head(self, len(encoder.tokens)),
-        )
-
     def _new_trainer(self, encoder: Encoder, seed: int, goes_on: bool) -> Trainer:
         """Return a trainer of new weights, or of those that there are."""
-        network = Network(self._network_config(encoder))
+        network = Network(network_config(self, encoder))
         if goes_on:
             values = self._model.params
             check_values(network, values, "the network cannot change in a warm start")
-            if network.config.graphs != self._model.network.config.graphs:
+            if equations(network.config) != equations(self._model.network.config):
                 raise ParameterError(
                     "the cell's equations are not those that its weights were learned "
                     f"with (cell={self.cell!r}); set its parameters back, or fit with "
@@ -463,30 +445,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         else:
             rng = np.random.default_rng([seed, INITIAL_VALUES])
             weights = network.initial_weights(rng)
-        return Trainer(network, weights, self._training_config(seed))
-
-    def _training_config(self, seed: int) -> TrainingConfig:
-        """Return the settings of training as data."""
-        params = self.get_params(deep=False)
-        names = {f.name for f in fields(TrainingConfig)} & set(params)
-        settings = {name: params[name] for name in names}
-        settings["shuffle"] = (
-            not self.carry_state if self.shuffle is None else self.shuffle
-        )
-        settings["dropout"] = self._dropout()
-        settings["max_grad_norm"] = self.max_grad_norm or 0.0
-        settings["n_threads"] = resolve_threads(self.n_threads)
-        return TrainingConfig(**settings, seed=seed)
-
-    def _dropout(self) -> Dropout:
-        """Return where to mask; `dropout` stands in where no rate is given."""
-        places = ("input", "hidden", "output")
-        rates = {place: getattr(self, f"{place}_dropout") for place in places}
-        return Dropout(
-            **{k: float(self.dropout if v is None else v) for k, v in rates.items()},
-            state=float(self.state_dropout),
-            per_sequence=bool(self.variational),
-        )
+        return Trainer(network, weights, training_config(self, seed))
 
     def _windows(self, encoder: Encoder, documents: list[Any], weight: Any) -> Windows:
         return Windows(
