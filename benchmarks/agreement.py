@@ -33,8 +33,13 @@ def check_gradients(
     shape: Shape,
     values: Values,
     tokens: Tokens,
+    *,
+    yardstick: str | None = None,
 ) -> dict[str, float]:
     """Compare one backward pass; return each engine's largest relative error.
+
+    Where gradients grow over the steps, so do errors of rounding, in every engine: with
+    a `yardstick`, PyTorch in float32, five times its own error is allowed.
 
     Raises
     ------
@@ -46,17 +51,21 @@ def check_gradients(
         recurrent, shape, values, tokens, n_threads=1, dtype=torch.float64
     )
     loss, gradients = exact.gradients()
-    errors = {}
+    errors: dict[str, dict[str, float]] = {}
     for engine, peer in engines.items():
         found_loss, found = peer.gradients()
         _compare(engine, "the loss", abs(found_loss - loss) / loss, LOSSES)
-        worst = 0.0
-        for name, gradient in gradients.items():
-            error = relative_error(found[name], gradient)
-            _compare(engine, f"the gradient of {name}", error, GRADIENTS)
-            worst = max(worst, error)
-        errors[engine] = worst
-    return errors
+        errors[engine] = {
+            name: relative_error(found[name], gradient)
+            for name, gradient in gradients.items()
+        }
+    for engine, by_name in errors.items():
+        for name, error in by_name.items():
+            own = errors[yardstick][name] if yardstick else 0.0
+            if engine != yardstick:
+                allowed = max(GRADIENTS, 5 * own)
+                _compare(engine, f"the gradient of {name}", error, allowed)
+    return {engine: max(by_name.values()) for engine, by_name in errors.items()}
 
 
 def check_training(engines: Mapping[str, Any]) -> None:

@@ -56,7 +56,7 @@ def _row(plan: Plan, name: str, shape: Shape, cell: str) -> Row:
     }
     recurrent = partial(EagerCell, equations, hoist=False)
     errors = check_gradients(
-        {"rnnkit": ours, **eager}, recurrent, shape, values, tokens
+        {"rnnkit": ours, **eager}, recurrent, shape, values, tokens, yardstick="eager"
     )
     times = plan.measure(
         Task("rnnkit", ours.train_step),

@@ -210,7 +210,8 @@ def draw(rows, path):
         f"{rows[0]['seconds'] / 60:.1f} minutes each"
     )
     axis.grid(alpha=0.3)
-    figure.savefig(path)
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "cells"}):
+        figure.savefig(path, metadata={"Date": None, "Creator": None})
 
 
 def write(path, text):
