@@ -74,6 +74,18 @@ def test_a_name_that_cannot_be_taken_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_cell_is_checked_with_the_parameters_that_are_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["plugins", "check", "rnn", "--param", "activation=relu"]) == 0
+    assert main(["plugins", "check", "rnn", "--param", "activation=sine"]) == 1
+    assert main(["plugins", "check", "rnn", "--param", "spin=1"]) == 1
+    fine, refused, unknown = capsys.readouterr().out.splitlines()
+    assert fine.endswith(": fine")
+    assert "activation is 'sine'" in refused
+    assert unknown.endswith("RNN has no parameter 'spin'; it has activation")
+
+
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     assert main(["plugins", "new", "spam", "--folder", str(tmp_path)]) == 0
     cell = tmp_path / "rnnkit-spam" / "rnnkit_spam" / "cell.py"

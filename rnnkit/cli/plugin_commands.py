@@ -25,10 +25,9 @@ from rnnkit import plugins, testing
 warnings.simplefilter("ignore", plugins.PluginWarning)  # the parent has said it
 kind, name, parameters = sys.argv[1:]
 made = plugins.make_cell(name) if kind == "cell" else plugins.make_tokenizer(name)
-made.set_params(**json.loads(parameters))
 check = testing.check_cell if kind == "cell" else testing.check_tokenizer
 try:
-    check(made)
+    check(made.set_params(**json.loads(parameters)))
 except Exception as error:
     sys.exit(str(error) or repr(error))
 """
