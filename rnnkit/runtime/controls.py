@@ -42,6 +42,11 @@ class Controls:
         self.repetition_penalty = repetition_penalty
         self.no_repeat_ngram_size = no_repeat_ngram_size
         self.bad_words = bad_words
+        self._looks_back = (
+            repetition_penalty != 1.0
+            or no_repeat_ngram_size is not None
+            or len(bad_words) > 0
+        )
 
     def apply(
         self, log_probabilities: np.ndarray, prompt: np.ndarray, new: Sequence[int]
@@ -51,20 +56,24 @@ class Controls:
         They are not normalised again. Where nothing is left, the document ends.
         """
         scores = log_probabilities.astype(np.float64)
-        ids = np.concatenate([prompt, np.array(new, np.int32)])
-        if self.repetition_penalty != 1.0:
-            seen = np.unique(ids[ids != self.end_id])
-            scores[seen] *= self.repetition_penalty
-        scores[self._barred(ids)] = -np.inf
-        if len(new) < self.min_new_tokens:
+        if self.unk_id is not None:
+            scores[self.unk_id] = -np.inf
+        if self._looks_back:  # else a token does not cost what stands before it
+            ids = np.concatenate([prompt, np.array(new, np.int32)])
+            if self.repetition_penalty != 1.0:
+                seen = np.unique(ids[ids != self.end_id])
+                scores[seen] *= self.repetition_penalty
+            scores[self._barred(ids)] = -np.inf
+        must_go_on = len(new) < self.min_new_tokens
+        if must_go_on:
             scores[self.end_id] = -np.inf
-        if scores.max() == -np.inf:
+        if (must_go_on or self._looks_back) and scores.max() == -np.inf:
             scores[self.end_id] = 0.0
         return scores
 
     def _barred(self, ids: np.ndarray) -> list[int]:
         """Return the tokens that may not stand behind `ids`."""
-        barred = [] if self.unk_id is None else [self.unk_id]
+        barred: list[int] = []
         if self.no_repeat_ngram_size is not None:
             barred += _followers(ids, self.no_repeat_ngram_size - 1)
         for *start, last in self.bad_words:

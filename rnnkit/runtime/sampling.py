@@ -49,7 +49,7 @@ def draw(
     never : int, optional
         The id of a token that must not be drawn.
     """
-    scores = log_probabilities.astype(np.float64)
+    scores = log_probabilities.astype(np.float64, copy=never is not None)
     if never is not None:
         scores[never] = -np.inf
     n_kept = len(scores) if top_k is None else min(top_k, len(scores))
