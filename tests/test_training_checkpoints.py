@@ -132,6 +132,16 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path, monkeypatc
     assert_same(lm, fit(model()))
 
 
+@pytest.mark.filterwarnings("ignore::rnnkit.errors.CheckpointWarning")
+def test_nothing_is_begun_over_checkpoints_that_are_all_damaged(tmp_path):
+    fit(model(max_iter=2), tmp_path)
+    for path in checkpoints_in(tmp_path):
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ParameterError, match="none of the 2 checkpoints"):
+        fit(model(max_iter=2), tmp_path, resume=True)
+    assert len(checkpoints_in(tmp_path)) == 2
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [

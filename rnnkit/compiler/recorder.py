@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from rnnkit.compiler.builder import Builder
@@ -195,9 +196,11 @@ class Recorder:
             for suffix in suffixes
             if bias
         ]
-        make = self._linear_block if heads == 1 else self._linear_heads
+        make: Callable[..., int] = self._linear_block
+        if heads > 1:
+            make = partial(self._linear_heads, heads=heads)
         values = tuple(
-            self.made(make(block, args, biases, weights, width, heads))
+            self.made(make(block, args, biases, weights, width))
             for block in range(len(block_names))
         )
         if len(values) == 1:
@@ -221,7 +224,6 @@ class Recorder:
         biases: list[int],
         weights: list[int],
         width: int,
-        heads: int = 1,
     ) -> int:
         """One block of a product: one row of its blocks of weights and biases."""
         attrs = [len(biases)]
@@ -237,6 +239,7 @@ class Recorder:
         biases: list[int],
         weights: list[int],
         width: int,
+        *,
         heads: int,
     ) -> int:
         """One block whose weights are block-diagonal: a small product for each head."""

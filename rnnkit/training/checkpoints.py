@@ -91,7 +91,8 @@ class Checkpoints:
         Raises
         ------
         ParameterError
-            The checkpoint belongs to a run of other settings or another text.
+            The checkpoint belongs to a run of other settings or another text, or all
+            that there are are damaged.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         for tensors, metadata in readable_checkpoints(self.folder):
@@ -105,6 +106,11 @@ class Checkpoints:
                     )
             run.restore(tensors, strict_json(metadata["numbers"], "numbers"))
             return True
+        if found := checkpoints_in(self.folder):
+            raise ParameterError(
+                f"resume: none of the {len(found)} checkpoints in {str(self.folder)!r} "
+                "can be read; name an empty folder to begin anew"
+            )
         return False
 
     def save_if_due(self, run: Resumable) -> None:
