@@ -34,6 +34,12 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on with the newest checkpoint there"
     )
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="settings that are known to work, which other options change; "
+        "`rnnkit recipes` lists them",
+    )
     for part in ("cell", "tokenizer"):
         parser.add_argument(
             f"--{part}-param",
@@ -66,15 +72,17 @@ def _add_option(group: Any, parameter: Parameter) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, with the progress on standard error, and save."""
-    from rnnkit import plugins
+    from rnnkit import plugins, recipes
     from rnnkit.estimators import RNNLanguageModel
 
-    chosen = {
+    chosen: dict[str, Any] = {"verbose": 1}
+    if arguments.recipe is not None:
+        chosen |= recipes.parameters(arguments.recipe)
+    chosen |= {
         p.name: getattr(arguments, p.name)
         for p in offered_parameters()
         if p.name in arguments
     }
-    chosen = {"verbose": 1, **chosen}
     defaults = {p.name: p.default for p in offered_parameters()}
     for part, make, params in (
         ("cell", plugins.make_cell, arguments.cell_param),
