@@ -5,8 +5,9 @@
     python examples/reproduce.py ptb_zaremba_small --data $RNNKIT_DATA -o results
 
 trains the row's model, chooses on the validation text, scores the test text once, and
-writes `results/ROW-SEED.json` (figures) beside `results/ROW-SEED.rnn` (the model). A run
-that was broken off goes on from its last checkpoint when the command is given again.
+writes `results/ROW-SEED.json` (figures) beside `results/ROW-SEED.rnn` (the model). A
+run that was broken off goes on from its last checkpoint when the command is given
+again.
 """
 
 import argparse
@@ -105,7 +106,8 @@ def run(name, seed, arguments):
         "command": " ".join(["python", *sys.argv]),
         "commit": commit(),
         "rnnkit": rnnkit.__version__,
-        "machine": f"{platform.machine()}, {arguments.n_threads or os.cpu_count()} threads",
+        "machine": platform.machine(),
+        "threads": arguments.n_threads or os.cpu_count(),
         "parameters": model.n_parameters_,
         "epochs": model.n_iter_,
         "tokens_trained": model.n_tokens_seen_,

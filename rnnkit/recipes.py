@@ -88,7 +88,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "parameters": PYTORCH | {"hidden_size": 200, "dropout": 0.2},
     },
     "pytorch_medium": {
-        "source": "PyTorch's word_language_model example, 650 units, tied: 75.96 in 40 epochs",
+        "source": "PyTorch's word_language_model example, 650 units, tied: "
+        "75.96 in 40 epochs",
         "parameters": PYTORCH | {"hidden_size": 650, "dropout": 0.5},
     },
     "char_rnn": {

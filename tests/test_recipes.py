@@ -36,7 +36,7 @@ def test_parameters_of_the_cell_make_an_instance_and_the_answer_is_a_copy() -> N
 
 
 def test_an_unknown_recipe_names_those_that_there_are() -> None:
-    with pytest.raises(UnknownNameError, match="no recipe 'zaremba'.*zaremba_small"):
+    with pytest.raises(UnknownNameError, match=r"no recipe 'zaremba'.*zaremba_small"):
         recipes.parameters("zaremba")
 
 
