@@ -20,7 +20,7 @@
 #include "program/program.h"
 #include "solvers/solver.h"
 
-enum { RK_MAX_LAYERS = 64, RK_MAX_THREADS = 512 };
+enum { RK_MAX_LAYERS = 65, RK_MAX_THREADS = 512 }; /* 64 cells and a projection */
 
 /* ----------------------------------------------------------------- weights */
 
@@ -167,12 +167,12 @@ enum rk_status rk_window_state_width(const struct rk_window *window, size_t laye
 
 /* ------------------------------------------------------------------ update */
 
-/* A solver for weights of this shape. By tensor: whether alpha applies (not 0), and limits
- * kept after each update (low, high; -inf, inf: none). */
+/* A solver for weights of this shape. By tensor: its weight decay, and limits kept after
+ * each update (low, high; -inf, inf: none). */
 enum rk_status rk_network_solver_create(struct rk_solver **solver,
                                         const struct rk_weights *weights,
                                         const struct rk_solver_options *options,
-                                        const uint8_t *decay, const double (*limits)[2],
+                                        const double *alpha, const double (*limits)[2],
                                         struct rk_error *error);
 
 /* A moment of a tensor (see rk_solver_n_moments), shaped like it. */

@@ -112,8 +112,7 @@ class Solver:
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         momentum: float = 0.9,
-        alpha: float = 0.0,
-        decay: Sequence[bool] | None = None,
+        alpha: float | Sequence[float] = 0.0,
         limits: Limits | None = None,
     ) -> None: ...
     @property

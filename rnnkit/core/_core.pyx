@@ -691,10 +691,8 @@ cdef class Solver:
         "adagrad" the third.
     momentum : float, default=0.9
         Of "momentum" and "nesterov".
-    alpha : float, default=0.0
-        Weight decay.
-    decay : sequence of bool, default=None
-        By tensor, whether `alpha` applies; None: to all.
+    alpha : float or sequence of float, default=0.0
+        Weight decay, of all tensors or by tensor.
     limits : sequence of (low, high) or None, default=None
         By tensor, the range that its elements are kept in after each update.
 
@@ -709,7 +707,7 @@ cdef class Solver:
 
     def __cinit__(self, Weights weights not None, str kind not None, *, double beta_1=0.9,
                   double beta_2=0.999, double epsilon=1e-8, double momentum=0.9,
-                  double alpha=0.0, decay=None, limits=None):
+                  alpha=0.0, limits=None):
         cdef rk.rk_solver_options options
         cdef rk.rk_error error
         cdef rk.rk_status status
@@ -718,19 +716,18 @@ cdef class Solver:
         options.beta_2 = beta_2
         options.epsilon = epsilon
         options.momentum = momentum
-        options.alpha = alpha
         self.weights = weights
         n = len(weights.shapes)
-        decay = [True] * n if decay is None else [bool(applies) for applies in decay]
+        alpha = [alpha] * n if np.ndim(alpha) == 0 else alpha
         limits = [None] * n if limits is None else limits
         limits = [(-math.inf, math.inf) if pair is None else pair for pair in limits]
-        decay_array = plain("decay", np.array(decay, np.uint8), (n,), "uint8")
+        alpha_array = plain("alpha", alpha, (n,), "float64")
         limit_array = plain("limits", limits, (n, 2), "float64")
-        cdef const void *decay_data = read_from(decay_array)
+        cdef const void *alpha_data = read_from(alpha_array)
         cdef const void *limit_data = read_from(limit_array)
         with nogil:
             status = rk.rk_network_solver_create(
-                &self.handle, weights.handle, &options, <const uint8_t *>decay_data,
+                &self.handle, weights.handle, &options, <const double *>alpha_data,
                 <const double (*)[2]>limit_data, &error)
         check(status, &error)
 

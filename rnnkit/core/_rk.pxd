@@ -60,7 +60,7 @@ cdef extern from "solvers/solver.h" nogil:
 
     struct rk_solver_options:
         rk_solver_kind kind
-        double beta_1, beta_2, epsilon, momentum, alpha
+        double beta_1, beta_2, epsilon, momentum
 
     struct rk_solver
     void rk_solver_free(rk_solver *solver)
@@ -164,7 +164,7 @@ cdef extern from "network/network.h" nogil:
 
     rk_status rk_network_solver_create(rk_solver **solver, const rk_weights *weights,
                                        const rk_solver_options *options,
-                                       const uint8_t *decay, const double (*limits)[2],
+                                       const double *alpha, const double (*limits)[2],
                                        rk_error *error)
     rk_status rk_network_solver_get(void *plain, const rk_solver *solver,
                                     const rk_weights *weights, size_t moment, size_t index,

@@ -69,9 +69,8 @@ class Trainer:
             beta_2=config.beta_2,
             epsilon=config.epsilon,
             momentum=config.momentum,
-            alpha=config.alpha,
-            decay=[parameter.decay for parameter in network.parameters],
-            limits=[parameter.limits for parameter in network.parameters],
+            alpha=[config.weight_decay(p) for p in network.parameters],
+            limits=[p.limits for p in network.parameters],
         )
         self._kept = weights.copy()  # the best with early stopping, else the last epoch
         self._run: Run | None = None  # of fit, while it is under way
@@ -137,7 +136,7 @@ class Trainer:
         if network != self.network.config:
             raise ParameterError(
                 "the network cannot change between calls of partial_fit: sizes, cell, "
-                "head, tie_weights and dtype stay as they were at the first"
+                "head, tie_weights, projection and dtype stay as they were at the first"
             )
         if config.solver_settings != self.config.solver_settings:
             raise ParameterError(
