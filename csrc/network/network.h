@@ -84,14 +84,21 @@ enum rk_status rk_state_set(struct rk_state *state, size_t layer, size_t index,
 
 /* ------------------------------------------------------------------ window */
 
+/* How a window trains. The augmented loss (heads/augmented.h), 0: none, is for RK_SOFTMAX
+ * alone; it goes into the gradients, not into the loss that is reported. */
+struct rk_training {
+    double augmented_loss, augmented_temperature;
+};
+
 /* The memory of one window of at most n_steps x batch, used again by every call. `programs`
  * are those of `weights` or variants of them with the same parameters (masks, resets,
- * backward parts). Weights and programs must outlive the window. */
+ * backward parts). Weights and programs must outlive the window. `training` NULL: no. */
 struct rk_window;
 
 enum rk_status rk_window_create(struct rk_window **window, const struct rk_weights *weights,
                                 const struct rk_program *const *programs, size_t n_layers,
-                                size_t n_steps, size_t batch, bool training,
+                                size_t n_steps, size_t batch,
+                                const struct rk_training *training,
                                 struct rk_error *error);
 void rk_window_free(struct rk_window *window);
 

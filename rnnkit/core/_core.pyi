@@ -75,6 +75,8 @@ class Window:
         batch_size: int,
         *,
         training: bool = False,
+        augmented_loss: float = 0.0,
+        augmented_temperature: float = 1.0,
     ) -> None: ...
     def forward(
         self,

@@ -464,6 +464,10 @@ cdef class Window:
         The largest window.
     training : bool, default=False
         Whether `backward` will be called; needs programs that can train.
+    augmented_loss, augmented_temperature : float, default=0.0, 1.0
+        In training alpha and tau of a further loss in the gradients, not in what `forward`
+        returns: alpha * KL(softmax(W w / tau) || softmax(logits / tau)), W the output
+        weight, w the target's row of it as a constant. Only with head "softmax".
     """
 
     cdef rk.rk_window *handle
@@ -471,18 +475,23 @@ cdef class Window:
     cdef tuple programs
 
     def __cinit__(self, Weights weights not None, programs, Py_ssize_t n_steps,
-                  Py_ssize_t batch_size, *, bint training=False):
+                  Py_ssize_t batch_size, *, bint training=False,
+                  double augmented_loss=0.0, double augmented_temperature=1.0):
         cdef const rk.rk_program *handles[rk.RK_MAX_LAYERS]
         cdef rk.rk_error error
         cdef rk.rk_status status
+        cdef rk.rk_training settings
         cdef size_t most_steps = positive("n_steps", n_steps)
         cdef size_t batch = positive("batch_size", batch_size)
         self.weights = weights
+        settings.augmented_loss = augmented_loss
+        settings.augmented_temperature = augmented_temperature
         self.programs = tuple(programs)
         cdef size_t n_layers = collect(self.programs, handles)
         with nogil:
             status = rk.rk_window_create(&self.handle, weights.handle, handles, n_layers,
-                                         most_steps, batch, training, &error)
+                                         most_steps, batch,
+                                         &settings if training else NULL, &error)
         check(status, &error)
 
     def __dealloc__(self):
