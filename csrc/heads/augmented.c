@@ -26,8 +26,8 @@ void rk_augmented_plan(struct rk_augmented *augmented, const struct rk_softmax *
     augmented->words = rk_arena_take(arena, n_rows, sizeof *augmented->words);
     augmented->index = rk_arena_take(arena, n_rows, sizeof *augmented->index);
     augmented->place = rk_arena_take(arena, softmax->n_classes, sizeof *augmented->place);
-    augmented->n_words = rk_arena_take(arena, n_rows / softmax->max_rows + 1,
-                                       sizeof *augmented->n_words);
+    augmented->n_words =
+        rk_arena_take(arena, n_rows / softmax->max_rows + 1, sizeof *augmented->n_words);
 }
 
 void rk_augmented_start(const struct rk_augmented *augmented,

@@ -56,7 +56,7 @@ struct rk_softmax_task {
      * units for the rows of `rows` alone. Without rows nothing is. */
     char *weight_gradient, *bias_gradient; /* bias_gradient NULL: none */
     struct rk_rows hidden_gradient;
-    char *thread_scratch; /* rk_softmax_scratch bytes a thread */
+    char *thread_scratch;                 /* rk_softmax_scratch bytes a thread */
     const struct rk_augmented *augmented; /* a further loss (augmented.h), or NULL */
     /* Prediction, or NULL: plain rows of reals in the order of `rows`, `row_stride` apart
      * (OUT). To each row its `shift` is added, one a row in that order; NULL: none. */

@@ -111,8 +111,8 @@ static void RK_T(softmax_exp_sum)(void *sum, void *exps, const void *src,
                                   size_t panel_stride, size_t width, size_t rows,
                                   const void *maxima, size_t max_stride, size_t n_maxima)
 {
-    RK_T(softmax_exp_rows)(sum, exps, src, panel_stride, width, rows, maxima, max_stride,
-                           n_maxima, NULL);
+    RK_T(softmax_exp_rows)
+    (sum, exps, src, panel_stride, width, rows, maxima, max_stride, n_maxima, NULL);
 }
 
 static void RK_T(softmax_tempered_exp_sum)(void *sum, void *exps, const void *src,
@@ -121,8 +121,8 @@ static void RK_T(softmax_tempered_exp_sum)(void *sum, void *exps, const void *sr
                                            size_t n_maxima, double scale)
 {
     const RK_REAL rounded = (RK_REAL)scale;
-    RK_T(softmax_exp_rows)(sum, exps, src, panel_stride, width, rows, maxima, max_stride,
-                           n_maxima, &rounded);
+    RK_T(softmax_exp_rows)
+    (sum, exps, src, panel_stride, width, rows, maxima, max_stride, n_maxima, &rounded);
 }
 
 static void RK_T(softmax_add_difference)(void *dst, const void *plus, size_t panel_stride,

@@ -98,8 +98,7 @@ struct rk_window;
 enum rk_status rk_window_create(struct rk_window **window, const struct rk_weights *weights,
                                 const struct rk_program *const *programs, size_t n_layers,
                                 size_t n_steps, size_t batch,
-                                const struct rk_training *training,
-                                struct rk_error *error);
+                                const struct rk_training *training, struct rk_error *error);
 void rk_window_free(struct rk_window *window);
 
 /* How to run: at most RK_MAX_THREADS threads (< 1: the default), and a poll as in rk_team,

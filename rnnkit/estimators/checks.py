@@ -132,6 +132,8 @@ PARAMETERS: dict[str, tuple[Check, str]] = {
     "epsilon": real(0, brackets="()"),
     "alpha": real(0, brackets="[)"),
     "projection_alpha": real(0, brackets="[)"),
+    "augmented_loss": real(0, brackets="[)"),
+    "augmented_temperature": real(0, brackets="()"),
     "max_grad_norm": real(0, brackets="()", none=True),
     "carry_state": boolean(),
     "shuffle": boolean(none=True),

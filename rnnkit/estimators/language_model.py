@@ -134,6 +134,12 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         Weight decay (L2) of embedding, output weights and the cells' matrices.
     projection_alpha : float, default=0.0
         Further weight decay of the projection's matrix (Press & Wolf, 2017).
+    augmented_loss : float, default=0.0
+        Weight of a further loss in training (Inan et al., 2017): the divergence from a
+        soft target, in which words like the target have a share. Only with `head`
+        "softmax"; the losses that are reported do not hold it.
+    augmented_temperature : float, default=10.0
+        What the logits of both its distributions are divided by.
     max_grad_norm : float or None, default=5.0
         Clip the gradient to this norm over all parameters; None: do not.
     carry_state : bool, default=False
@@ -238,6 +244,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         epsilon: float = 1e-8,
         alpha: float = 0.0,
         projection_alpha: float = 0.0,
+        augmented_loss: float = 0.0,
+        augmented_temperature: float = 10.0,
         max_grad_norm: float | None = 5.0,
         carry_state: bool = False,
         shuffle: bool | None = None,
@@ -287,6 +295,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self.epsilon = epsilon
         self.alpha = alpha
         self.projection_alpha = projection_alpha
+        self.augmented_loss = augmented_loss
+        self.augmented_temperature = augmented_temperature
         self.max_grad_norm = max_grad_norm
         self.carry_state = carry_state
         self.shuffle = shuffle

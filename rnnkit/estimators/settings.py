@@ -22,12 +22,7 @@ def network_config(estimator: Any, encoder: Encoder) -> NetworkConfig:
     projection, tie_weights = estimator.projection, bool(estimator.tie_weights)
     if projection is None:
         projection = tie_weights and graphs[-1].output_width != embedding_size
-    if estimator.projection_alpha > 0 and not projection:
-        raise ParameterError(
-            f"projection_alpha={estimator.projection_alpha} needs a projection, which "
-            "this network has not; set projection=True, or projection_alpha=0"
-        )
-    return NetworkConfig(
+    config = NetworkConfig(
         vocab_size=len(encoder.tokens),
         embedding_size=embedding_size,
         graphs=graphs,
@@ -36,6 +31,22 @@ def network_config(estimator: Any, encoder: Encoder) -> NetworkConfig:
         dtype=estimator.dtype,
         head=make_head(estimator, len(encoder.tokens)),
     )
+    _check_training_of(config, estimator)
+    return config
+
+
+def _check_training_of(config: NetworkConfig, estimator: Any) -> None:
+    """Refuse what is asked of a part that the network has not."""
+    if estimator.projection_alpha > 0 and not config.projection:
+        raise ParameterError(
+            f"projection_alpha={estimator.projection_alpha} needs a projection, which "
+            "this network has not; set projection=True, or projection_alpha=0"
+        )
+    if estimator.augmented_loss > 0 and config.head.kind != "softmax":
+        raise ParameterError(
+            f"augmented_loss={estimator.augmented_loss} needs head='softmax', not "
+            f"{config.head.kind!r}, which does not look at all words in training"
+        )
 
 
 def equations(config: NetworkConfig) -> list[bytes]:

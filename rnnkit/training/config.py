@@ -30,6 +30,8 @@ class TrainingConfig:
     epsilon: float = 1e-8
     alpha: float = 0.0
     projection_alpha: float = 0.0
+    augmented_loss: float = 0.0
+    augmented_temperature: float = 10.0
     max_grad_norm: float = 5.0
     dropout: Dropout = NO_DROPOUT
     carry_state: bool = False
@@ -60,6 +62,14 @@ class TrainingConfig:
         if parameter.name == PROJECTION_WEIGHT:
             alpha += self.projection_alpha
         return alpha
+
+    @property
+    def window_settings(self) -> dict[str, float]:
+        """Keywords of a window that trains."""
+        return {
+            "augmented_loss": self.augmented_loss,
+            "augmented_temperature": self.augmented_temperature,
+        }
 
     @property
     def learning_rates(self) -> tuple:
