@@ -20,7 +20,7 @@
 #include "program/program.h"
 #include "solvers/solver.h"
 
-enum { RK_MAX_LAYERS = 64, RK_MAX_THREADS = 512 };
+enum { RK_MAX_LAYERS = 65, RK_MAX_THREADS = 512 }; /* 64 cells and a projection */
 
 /* ----------------------------------------------------------------- weights */
 
@@ -84,15 +84,21 @@ enum rk_status rk_state_set(struct rk_state *state, size_t layer, size_t index,
 
 /* ------------------------------------------------------------------ window */
 
+/* How a window trains. The augmented loss (heads/augmented.h), 0: none, is for RK_SOFTMAX
+ * alone; it goes into the gradients, not into the loss that is reported. */
+struct rk_training {
+    double augmented_loss, augmented_temperature;
+};
+
 /* The memory of one window of at most n_steps x batch, used again by every call. `programs`
  * are those of `weights` or variants of them with the same parameters (masks, resets,
- * backward parts). Weights and programs must outlive the window. */
+ * backward parts). Weights and programs must outlive the window. `training` NULL: no. */
 struct rk_window;
 
 enum rk_status rk_window_create(struct rk_window **window, const struct rk_weights *weights,
                                 const struct rk_program *const *programs, size_t n_layers,
-                                size_t n_steps, size_t batch, bool training,
-                                struct rk_error *error);
+                                size_t n_steps, size_t batch,
+                                const struct rk_training *training, struct rk_error *error);
 void rk_window_free(struct rk_window *window);
 
 /* How to run: at most RK_MAX_THREADS threads (< 1: the default), and a poll as in rk_team,
@@ -167,12 +173,12 @@ enum rk_status rk_window_state_width(const struct rk_window *window, size_t laye
 
 /* ------------------------------------------------------------------ update */
 
-/* A solver for weights of this shape. By tensor: whether alpha applies (not 0), and limits
- * kept after each update (low, high; -inf, inf: none). */
+/* A solver for weights of this shape. By tensor: its weight decay, and limits kept after
+ * each update (low, high; -inf, inf: none). */
 enum rk_status rk_network_solver_create(struct rk_solver **solver,
                                         const struct rk_weights *weights,
                                         const struct rk_solver_options *options,
-                                        const uint8_t *decay, const double (*limits)[2],
+                                        const double *alpha, const double (*limits)[2],
                                         struct rk_error *error);
 
 /* A moment of a tensor (see rk_solver_n_moments), shaped like it. */

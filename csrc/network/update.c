@@ -4,7 +4,7 @@
 enum rk_status rk_network_solver_create(struct rk_solver **solver,
                                         const struct rk_weights *weights,
                                         const struct rk_solver_options *options,
-                                        const uint8_t *decay, const double (*limits)[2],
+                                        const double *alpha, const double (*limits)[2],
                                         struct rk_error *error)
 {
     *solver = NULL;
@@ -18,7 +18,7 @@ enum rk_status rk_network_solver_create(struct rk_solver **solver,
             .n_bytes = weights->tensors[i].n_bytes,
             .n_units = weights->tensors[i].by_units ? weights->tensors[i].width : 0,
             .is_table = weights->tensors[i].is_table,
-            .decay = decay[i] != 0,
+            .alpha = alpha[i],
             .low = limits[i][0],
             .high = limits[i][1],
         };

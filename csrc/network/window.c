@@ -4,6 +4,7 @@
  */
 #include "network/parts.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "heads/real.h"
@@ -166,16 +167,33 @@ static enum rk_status check_size(const struct rk_program *const *programs, size_
     return RK_OK;
 }
 
+static enum rk_status check_training(const struct rk_weights *weights,
+                                     const struct rk_training *training,
+                                     struct rk_error *error)
+{
+    double alpha = training->augmented_loss, tau = training->augmented_temperature;
+    if (!(alpha >= 0 && isfinite(alpha)))
+        return rk_fail(error, RK_INVALID,
+                       "augmented_loss is %g; it must be finite and at least 0", alpha);
+    if (!(tau > 0 && isfinite(tau)))
+        return rk_fail(error, RK_INVALID,
+                       "augmented_temperature is %g; it must be finite and above 0", tau);
+    if (alpha > 0 && weights->head.kind != RK_SOFTMAX)
+        return rk_fail(error, RK_INVALID,
+                       "an augmented loss needs a softmax over all words as head");
+    return RK_OK;
+}
+
 static struct rk_window shape_of(const struct rk_weights *weights,
                                  const struct rk_program *const *programs, size_t n_steps,
-                                 size_t batch, bool training)
+                                 size_t batch, const struct rk_training *training)
 {
     const char *tensors[RK_MAX_HEAD_TENSORS];
     for (size_t i = 0; i < rk_head_n_tensors(&weights->head); i++)
         tensors[i] = rk_weights_at(weights, weights->head_tensor[i]);
     struct rk_window window = {
         .weights = weights,
-        .training = training,
+        .training = training != NULL,
         .max_steps = n_steps,
         .max_batch = batch,
         .embedding = {.kernels = weights->kernels,
@@ -184,6 +202,10 @@ static struct rk_window shape_of(const struct rk_weights *weights,
                       .table = rk_weights_at(weights, 0)},
         .head = rk_head_of(weights->kernels, &weights->head, tensors),
     };
+    if (training) {
+        window.head.augmented.alpha = training->augmented_loss;
+        window.head.augmented.temperature = training->augmented_temperature;
+    }
     for (size_t l = 0; l < weights->n_layers; l++) {
         window.sequences[l].program = programs[l];
         window.reads_flags = window.reads_flags || rk_program_reads_flags(programs[l]);
@@ -193,13 +215,15 @@ static struct rk_window shape_of(const struct rk_weights *weights,
 
 enum rk_status rk_window_create(struct rk_window **result, const struct rk_weights *weights,
                                 const struct rk_program *const *programs, size_t n_layers,
-                                size_t n_steps, size_t batch, bool training,
-                                struct rk_error *error)
+                                size_t n_steps, size_t batch,
+                                const struct rk_training *training, struct rk_error *error)
 {
     *result = NULL;
     enum rk_status status = rk_weights_check_programs(weights, programs, n_layers, error);
     if (status == RK_OK)
-        status = check_size(programs, n_layers, n_steps, batch, training, error);
+        status = check_size(programs, n_layers, n_steps, batch, training != NULL, error);
+    if (status == RK_OK && training)
+        status = check_training(weights, training, error);
     if (status != RK_OK)
         return status;
     struct rk_window shape = shape_of(weights, programs, n_steps, batch, training);

@@ -42,9 +42,6 @@ static enum rk_status check_options(const struct rk_solver_options *options,
     if ((int)options->kind < 0 || options->kind >= RK_N_SOLVERS)
         return rk_fail(error, RK_INVALID, "solver number %d is unknown",
                        (int)options->kind);
-    if (!(options->alpha >= 0 && isfinite(options->alpha)))
-        return rk_fail(error, RK_INVALID, "alpha is %g; it must be finite and at least 0",
-                       options->alpha);
     if (is_adam && !(options->beta_1 >= 0 && options->beta_1 < 1))
         return rk_fail(error, RK_INVALID, "beta_1 is %g; it must be at least 0 and below 1",
                        options->beta_1);
@@ -64,13 +61,19 @@ static enum rk_status check_options(const struct rk_solver_options *options,
 static enum rk_status check_tensors(const struct rk_solver_tensor *tensors,
                                     size_t n_tensors, struct rk_error *error)
 {
-    for (size_t i = 0; i < n_tensors; i++)
+    for (size_t i = 0; i < n_tensors; i++) {
+        double alpha = tensors[i].alpha;
+        if (!(alpha >= 0 && isfinite(alpha)))
+            return rk_fail(error, RK_INVALID,
+                           "alpha of tensor %zu is %g; it must be finite and at least 0", i,
+                           alpha);
         if (!(tensors[i].low <= tensors[i].high))
             return rk_fail(
                 error, RK_INVALID,
                 "limits of tensor %zu are %g and %g; the first must not be above the "
                 "second",
                 i, tensors[i].low, tensors[i].high);
+    }
     return RK_OK;
 }
 
@@ -386,11 +389,10 @@ static void update_block(const struct step *step, const struct block *block,
 {
     const struct rk_solver *solver = step->solver;
     const struct rk_solver_tensor *tensor = &solver->tensors[block->tensor];
-    double alpha = tensor->decay ? solver->options.alpha : 0;
     if (solver->options.kind == RK_ADAMW)
-        update.shrink = 1 - step->learning_rate * alpha;
+        update.shrink = 1 - step->learning_rate * tensor->alpha;
     else
-        update.decay = alpha;
+        update.decay = tensor->alpha;
     update.low = tensor->low;
     update.high = tensor->high;
     if (tensor->n_units)

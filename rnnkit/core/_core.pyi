@@ -75,6 +75,8 @@ class Window:
         batch_size: int,
         *,
         training: bool = False,
+        augmented_loss: float = 0.0,
+        augmented_temperature: float = 1.0,
     ) -> None: ...
     def forward(
         self,
@@ -112,8 +114,7 @@ class Solver:
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         momentum: float = 0.9,
-        alpha: float = 0.0,
-        decay: Sequence[bool] | None = None,
+        alpha: float | Sequence[float] = 0.0,
         limits: Limits | None = None,
     ) -> None: ...
     @property

@@ -464,6 +464,10 @@ cdef class Window:
         The largest window.
     training : bool, default=False
         Whether `backward` will be called; needs programs that can train.
+    augmented_loss, augmented_temperature : float, default=0.0, 1.0
+        In training alpha and tau of a further loss in the gradients, not in what `forward`
+        returns: alpha * KL(softmax(W w / tau) || softmax(logits / tau)), W the output
+        weight, w the target's row of it as a constant. Only with head "softmax".
     """
 
     cdef rk.rk_window *handle
@@ -471,18 +475,23 @@ cdef class Window:
     cdef tuple programs
 
     def __cinit__(self, Weights weights not None, programs, Py_ssize_t n_steps,
-                  Py_ssize_t batch_size, *, bint training=False):
+                  Py_ssize_t batch_size, *, bint training=False,
+                  double augmented_loss=0.0, double augmented_temperature=1.0):
         cdef const rk.rk_program *handles[rk.RK_MAX_LAYERS]
         cdef rk.rk_error error
         cdef rk.rk_status status
+        cdef rk.rk_training settings
         cdef size_t most_steps = positive("n_steps", n_steps)
         cdef size_t batch = positive("batch_size", batch_size)
         self.weights = weights
+        settings.augmented_loss = augmented_loss
+        settings.augmented_temperature = augmented_temperature
         self.programs = tuple(programs)
         cdef size_t n_layers = collect(self.programs, handles)
         with nogil:
             status = rk.rk_window_create(&self.handle, weights.handle, handles, n_layers,
-                                         most_steps, batch, training, &error)
+                                         most_steps, batch,
+                                         &settings if training else NULL, &error)
         check(status, &error)
 
     def __dealloc__(self):
@@ -691,10 +700,8 @@ cdef class Solver:
         "adagrad" the third.
     momentum : float, default=0.9
         Of "momentum" and "nesterov".
-    alpha : float, default=0.0
-        Weight decay.
-    decay : sequence of bool, default=None
-        By tensor, whether `alpha` applies; None: to all.
+    alpha : float or sequence of float, default=0.0
+        Weight decay, of all tensors or by tensor.
     limits : sequence of (low, high) or None, default=None
         By tensor, the range that its elements are kept in after each update.
 
@@ -709,7 +716,7 @@ cdef class Solver:
 
     def __cinit__(self, Weights weights not None, str kind not None, *, double beta_1=0.9,
                   double beta_2=0.999, double epsilon=1e-8, double momentum=0.9,
-                  double alpha=0.0, decay=None, limits=None):
+                  alpha=0.0, limits=None):
         cdef rk.rk_solver_options options
         cdef rk.rk_error error
         cdef rk.rk_status status
@@ -718,19 +725,18 @@ cdef class Solver:
         options.beta_2 = beta_2
         options.epsilon = epsilon
         options.momentum = momentum
-        options.alpha = alpha
         self.weights = weights
         n = len(weights.shapes)
-        decay = [True] * n if decay is None else [bool(applies) for applies in decay]
+        alpha = [alpha] * n if np.ndim(alpha) == 0 else alpha
         limits = [None] * n if limits is None else limits
         limits = [(-math.inf, math.inf) if pair is None else pair for pair in limits]
-        decay_array = plain("decay", np.array(decay, np.uint8), (n,), "uint8")
+        alpha_array = plain("alpha", alpha, (n,), "float64")
         limit_array = plain("limits", limits, (n, 2), "float64")
-        cdef const void *decay_data = read_from(decay_array)
+        cdef const void *alpha_data = read_from(alpha_array)
         cdef const void *limit_data = read_from(limit_array)
         with nogil:
             status = rk.rk_network_solver_create(
-                &self.handle, weights.handle, &options, <const uint8_t *>decay_data,
+                &self.handle, weights.handle, &options, <const double *>alpha_data,
                 <const double (*)[2]>limit_data, &error)
         check(status, &error)
 

@@ -65,6 +65,9 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         Width of an embedded token; as `hidden_size` by default.
     tie_weights : bool, default=False
         Use the embedding as output weights too; not with `head` "adaptive".
+    projection : bool or None, default=None
+        A linear layer between the top cell and the output layer, `embedding_size` wide;
+        None: where tied weights need it, because the cell's output is not as wide.
     head : str, default="softmax"
         The output layer. "softmax": over all tokens. For large vocabularies, whose ids
         must go by falling frequency, as those that a tokenizer counts do: "adaptive",
@@ -129,6 +132,14 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         Keeps the division of all solvers but "sgd" finite.
     alpha : float, default=0.0
         Weight decay (L2) of embedding, output weights and the cells' matrices.
+    projection_alpha : float, default=0.0
+        Further weight decay of the projection's matrix (Press & Wolf, 2017).
+    augmented_loss : float, default=0.0
+        Weight of a further loss in training (Inan et al., 2017): the divergence from a
+        soft target, in which words like the target have a share. Only with `head`
+        "softmax"; the losses that are reported do not hold it.
+    augmented_temperature : float, default=10.0
+        What the logits of both its distributions are divided by.
     max_grad_norm : float or None, default=5.0
         Clip the gradient to this norm over all parameters; None: do not.
     carry_state : bool, default=False
@@ -206,6 +217,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         num_layers: int = 1,
         embedding_size: int | None = None,
         tie_weights: bool = False,
+        projection: bool | None = None,
         head: str = "softmax",
         cutoffs: Any = None,
         div_value: float = 4.0,
@@ -231,6 +243,9 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         alpha: float = 0.0,
+        projection_alpha: float = 0.0,
+        augmented_loss: float = 0.0,
+        augmented_temperature: float = 10.0,
         max_grad_norm: float | None = 5.0,
         carry_state: bool = False,
         shuffle: bool | None = None,
@@ -253,6 +268,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self.num_layers = num_layers
         self.embedding_size = embedding_size
         self.tie_weights = tie_weights
+        self.projection = projection
         self.head = head
         self.cutoffs = cutoffs
         self.div_value = div_value
@@ -278,6 +294,9 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.alpha = alpha
+        self.projection_alpha = projection_alpha
+        self.augmented_loss = augmented_loss
+        self.augmented_temperature = augmented_temperature
         self.max_grad_norm = max_grad_norm
         self.carry_state = carry_state
         self.shuffle = shuffle

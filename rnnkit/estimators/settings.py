@@ -4,6 +4,7 @@
 from dataclasses import fields
 from typing import Any
 
+from rnnkit.errors import ParameterError
 from rnnkit.estimators.components import layer_graphs, make_head
 from rnnkit.model import Dropout, NetworkConfig
 from rnnkit.runtime.encoder import Encoder
@@ -15,16 +16,37 @@ def network_config(estimator: Any, encoder: Encoder) -> NetworkConfig:
     """Return the network that the parameters ask for."""
     hidden_size = int(estimator.hidden_size)
     embedding_size = int(estimator.embedding_size or hidden_size)
-    return NetworkConfig(
+    graphs = layer_graphs(
+        estimator.cell, embedding_size, hidden_size, estimator.num_layers
+    )
+    projection, tie_weights = estimator.projection, bool(estimator.tie_weights)
+    if projection is None:
+        projection = tie_weights and graphs[-1].output_width != embedding_size
+    config = NetworkConfig(
         vocab_size=len(encoder.tokens),
         embedding_size=embedding_size,
-        graphs=layer_graphs(
-            estimator.cell, embedding_size, hidden_size, estimator.num_layers
-        ),
-        tie_weights=bool(estimator.tie_weights),
+        graphs=graphs,
+        tie_weights=tie_weights,
+        projection=bool(projection),
         dtype=estimator.dtype,
         head=make_head(estimator, len(encoder.tokens)),
     )
+    _check_training_of(config, estimator)
+    return config
+
+
+def _check_training_of(config: NetworkConfig, estimator: Any) -> None:
+    """Refuse what is asked of a part that the network has not."""
+    if estimator.projection_alpha > 0 and not config.projection:
+        raise ParameterError(
+            f"projection_alpha={estimator.projection_alpha} needs a projection, which "
+            "this network has not; set projection=True, or projection_alpha=0"
+        )
+    if estimator.augmented_loss > 0 and config.head.kind != "softmax":
+        raise ParameterError(
+            f"augmented_loss={estimator.augmented_loss} needs head='softmax', not "
+            f"{config.head.kind!r}, which does not look at all words in training"
+        )
 
 
 def equations(config: NetworkConfig) -> list[bytes]:

@@ -5,12 +5,14 @@ from rnnkit.model.config import DTYPES, NetworkConfig
 from rnnkit.model.dropout import Dropout
 from rnnkit.model.head import HEADS, MAX_CLUSTERS, MAX_SAMPLES, Head, chosen_cutoffs
 from rnnkit.model.network import Network, named_parameters
+from rnnkit.model.projection import PROJECTION_WEIGHT
 
 __all__ = [
     "DTYPES",
     "HEADS",
     "MAX_CLUSTERS",
     "MAX_SAMPLES",
+    "PROJECTION_WEIGHT",
     "Dropout",
     "Head",
     "Network",

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from rnnkit.compiler import Graph
 from rnnkit.errors import ParameterError
 from rnnkit.model.head import Head
+from rnnkit.model.projection import projection_graph
 
 DTYPES = ("float32", "float64")
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """A recurrent language model: embedding, layers of one cell each, output layer.
+    """A recurrent language model: embedding, cells, maybe a projection, output layer.
 
     Parameters
     ----------
@@ -21,10 +22,13 @@ class NetworkConfig:
     embedding_size : int
         Width of an embedded token, E.
     graphs : tuple of Graph
-        The plain forward graph of each layer, the lowest first. The first reads
+        The plain forward graph of each cell, the lowest first. The first reads
         embeddings, each other the output of the layer below it.
     tie_weights : bool, default=False
         Use the embedding as output weights too; needs E = hidden_size.
+    projection : bool, default=False
+        A linear layer from the top cell's output to E units, which the output layer
+        reads.
     dtype : {"float32", "float64"}, default="float32"
         Arithmetic of weights and states.
     head : Head, optional
@@ -40,6 +44,7 @@ class NetworkConfig:
     embedding_size: int
     graphs: tuple[Graph, ...]
     tie_weights: bool = False
+    projection: bool = False
     dtype: str = "float32"
     head: Head = field(default_factory=Head)
 
@@ -58,11 +63,12 @@ class NetworkConfig:
                     f"layer {k} reads {graph.input_width} units, but {width} arrive"
                 )
             width = graph.output_width
-        if self.tie_weights and width != self.embedding_size:
+        if self.tie_weights and self.hidden_size != self.embedding_size:
             raise ParameterError(
                 f"tie_weights=True needs embedding_size equal to the output's width: "
-                f"embedding_size={self.embedding_size}, the top layer gives {width}; "
-                "leave embedding_size=None or set it to the same"
+                f"embedding_size={self.embedding_size}, the top layer gives "
+                f"{self.hidden_size}; set embedding_size to the same, or leave "
+                "projection=None, which puts a linear layer between them"
             )
         if self.dtype not in DTYPES:
             raise ParameterError(f"dtype={self.dtype!r}; allowed: {', '.join(DTYPES)}")
@@ -70,10 +76,23 @@ class NetworkConfig:
 
     @property
     def hidden_size(self) -> int:
-        """Width of the top layer's output, H."""
-        return self.graphs[-1].output_width
+        """Width of what the output layer reads, H."""
+        return self.embedding_size if self.projection else self.top_width
 
     @property
     def num_layers(self) -> int:
-        """Number of layers, L."""
+        """Number of cells, L."""
         return len(self.graphs)
+
+    @property
+    def layers(self) -> tuple[Graph, ...]:
+        """The graph of each layer that runs: the cells', and the projection's."""
+        if not self.projection:
+            return self.graphs
+        projection = projection_graph(self.top_width, self.embedding_size)
+        return (*self.graphs, projection)
+
+    @property
+    def top_width(self) -> int:
+        """Width of the top cell's output."""
+        return self.graphs[-1].output_width

@@ -34,7 +34,12 @@ class Dropout:
     per_sequence: bool = False
 
     def sites(self, layer: int, num_layers: int) -> dict[str, float]:
-        """Return the rates at the places of one layer, as `with_masks` takes them."""
+        """Return the rates at the places of one layer, as `with_masks` takes them.
+
+        What stands above the cells reads the output that the top one masks.
+        """
+        if layer >= num_layers:
+            return {}
         is_top = layer == num_layers - 1
         return {
             "input": self.hidden if layer else self.input,

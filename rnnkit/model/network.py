@@ -19,6 +19,7 @@ from rnnkit.errors import CellError
 from rnnkit.model.config import NetworkConfig
 from rnnkit.model.dropout import NO_DROPOUT, SITES_PER_LAYER, Dropout
 from rnnkit.model.head import weight
+from rnnkit.model.projection import PROJECTION
 
 
 class Network:
@@ -88,7 +89,7 @@ class Network:
         config = self.config
         programs: dict[bytes, Program] = {}
         result = []
-        for k, graph in enumerate(config.graphs):
+        for k, graph in enumerate(config.layers):
             sites = dropout.sites(k, config.num_layers)
             if any(sites.values()):
                 first = SITES_PER_LAYER * k
@@ -127,6 +128,8 @@ def named_parameters(config: NetworkConfig) -> tuple[Parameter, ...]:
     parameters = [weight("embedding.weight", config.vocab_size, config.embedding_size)]
     for k, graph in enumerate(config.graphs):
         parameters += [replace(p, name=f"rnn.{p.name}_l{k}") for p in graph.parameters]
+    for graph in config.layers[config.num_layers :]:
+        parameters += [replace(p, name=PROJECTION + p.name) for p in graph.parameters]
     parameters += config.head.parameters(
         config.vocab_size, config.hidden_size, config.tie_weights
     )

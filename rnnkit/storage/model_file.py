@@ -5,7 +5,8 @@ Tensors: the parameters under PyTorch's names; `rnn.graph_l{k}`, the equations o
 k as the JSON of its graph; `vocabulary`, each token as its length (4 bytes) and UTF-8;
 the curves of training. Metadata, each a string of JSON: `network` (sizes), `cell` and
 `tokenizer` (names, packages and versions that they came from), `parameters` of the
-estimator, `history`. `network` says what its head is where this is no plain softmax.
+estimator, `history`. `network` says what its head is where this is no plain softmax,
+and that there is a projection where there is one.
 A graph is run from the file, so no file needs a cell's package.
 """
 
@@ -123,6 +124,8 @@ def to_bytes(record: ModelRecord) -> bytes:
         "tie_weights": config.tie_weights,
         "dtype": config.dtype,
     }
+    if config.projection:
+        network["projection"] = True
     if config.head.kind in HEADS:
         values = {name: getattr(config.head, name) for name in HEADS[config.head.kind]}
         network["head"] = {"kind": config.head.kind, **values}
@@ -206,6 +209,8 @@ def _read_network(
         raise ModelFormatError(f"network: a vocabulary of {facts['vocab_size']} tokens")
     if not 1 <= facts["num_layers"] <= MAX_LAYERS:
         raise ModelFormatError(f"network: {facts['num_layers']} layers")
+    if facts.get("projection", True) is not True:
+        raise ModelFormatError("network: 'projection' must be true, or not be there")
     graphs = tuple(_take_graph(tensors, k) for k in range(facts["num_layers"]))
     try:
         return NetworkConfig(
@@ -213,6 +218,7 @@ def _read_network(
             embedding_size=facts["embedding_size"],
             graphs=graphs,
             tie_weights=facts["tie_weights"],
+            projection="projection" in facts,
             dtype=facts["dtype"],
             head=_read_head(facts.get("head", {"kind": "softmax"})),
         )

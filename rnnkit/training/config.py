@@ -3,6 +3,8 @@
 
 from dataclasses import dataclass
 
+from rnnkit.compiler import Parameter
+from rnnkit.model import PROJECTION_WEIGHT
 from rnnkit.model.dropout import NO_DROPOUT, Dropout
 
 SOLVERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
@@ -27,6 +29,9 @@ class TrainingConfig:
     beta_2: float = 0.999
     epsilon: float = 1e-8
     alpha: float = 0.0
+    projection_alpha: float = 0.0
+    augmented_loss: float = 0.0
+    augmented_temperature: float = 10.0
     max_grad_norm: float = 5.0
     dropout: Dropout = NO_DROPOUT
     carry_state: bool = False
@@ -49,7 +54,22 @@ class TrainingConfig:
     def solver_settings(self) -> tuple:
         """What a solver is made of."""
         momenta = (self.momentum, self.beta_1, self.beta_2, self.epsilon)
-        return (self.solver_kind, *momenta, self.alpha)
+        return (self.solver_kind, *momenta, self.alpha, self.projection_alpha)
+
+    def weight_decay(self, parameter: Parameter) -> float:
+        """Return the coefficient of a parameter's L2 penalty."""
+        alpha = self.alpha if parameter.decay else 0.0
+        if parameter.name == PROJECTION_WEIGHT:
+            alpha += self.projection_alpha
+        return alpha
+
+    @property
+    def window_settings(self) -> dict[str, float]:
+        """Keywords of a window that trains."""
+        return {
+            "augmented_loss": self.augmented_loss,
+            "augmented_temperature": self.augmented_temperature,
+        }
 
     @property
     def learning_rates(self) -> tuple:

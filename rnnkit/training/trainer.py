@@ -14,7 +14,7 @@ import numpy as np
 
 from rnnkit.core import Solver, State, Weights, Window
 from rnnkit.errors import InterruptedFitWarning, NonFiniteError, ParameterError
-from rnnkit.model import Dropout, Network, NetworkConfig
+from rnnkit.model import Network, NetworkConfig
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.scoring import Evaluation
 from rnnkit.training.budget import Budget
@@ -69,15 +69,14 @@ class Trainer:
             beta_2=config.beta_2,
             epsilon=config.epsilon,
             momentum=config.momentum,
-            alpha=config.alpha,
-            decay=[parameter.decay for parameter in network.parameters],
-            limits=[parameter.limits for parameter in network.parameters],
+            alpha=[config.weight_decay(p) for p in network.parameters],
+            limits=[p.limits for p in network.parameters],
         )
         self._kept = weights.copy()  # the best with early stopping, else the last epoch
         self._run: Run | None = None  # of fit, while it is under way
         self._schedule: Schedule | None = None  # of partial_fit
         self._window: Window | None = None
-        self._window_shape: tuple[int, int, bool, Dropout] | None = None
+        self._window_shape: tuple[Any, ...] | None = None
         self._last_state: State | None = None  # of partial_fit
 
     def fit(
@@ -137,7 +136,7 @@ class Trainer:
         if network != self.network.config:
             raise ParameterError(
                 "the network cannot change between calls of partial_fit: sizes, cell, "
-                "head, tie_weights and dtype stay as they were at the first"
+                "head, tie_weights, projection and dtype stay as they were at the first"
             )
         if config.solver_settings != self.config.solver_settings:
             raise ParameterError(
@@ -317,10 +316,16 @@ class Trainer:
         n_steps = -(-windows.n_steps // windows.n_windows)
         dropout = self.config.dropout
         programs = self.network.programs(training=True, flags=flags, dropout=dropout)
-        shape = (n_steps, windows.n_streams, flags, dropout)
+        settings = self.config.window_settings
+        shape = (n_steps, windows.n_streams, flags, dropout, settings)
         if self._window is None or self._window_shape != shape:
             self._window = Window(
-                self.weights, programs, n_steps, windows.n_streams, training=True
+                self.weights,
+                programs,
+                n_steps,
+                windows.n_streams,
+                training=True,
+                **settings,
             )
             self._window_shape = shape
         return self._window
