@@ -84,15 +84,23 @@ enum rk_status rk_state_set(struct rk_state *state, size_t layer, size_t index,
 
 /* ------------------------------------------------------------------ window */
 
+/* What a window that is training drops of the weights, anew in each run; what it drops of
+ * activations is a matter of the programs. Rates are in [0, 1). */
+struct rk_dropout {
+    double embedding;       /* of word types: their rows, where the first layer reads them */
+    double weight;          /* of the elements of some matrices of the layers              */
+    const uint8_t *dropped; /* by tensor: not 0 for these; only read during the call       */
+};
+
 /* The memory of one window of at most n_steps x batch, used again by every call. `programs`
  * are those of `weights` or variants of them with the same parameters (masks, resets,
- * backward parts). Weights and programs must outlive the window. */
+ * backward parts). Weights and programs must outlive the window. `dropout` may be NULL. */
 struct rk_window;
 
 enum rk_status rk_window_create(struct rk_window **window, const struct rk_weights *weights,
                                 const struct rk_program *const *programs, size_t n_layers,
                                 size_t n_steps, size_t batch, bool training,
-                                struct rk_error *error);
+                                const struct rk_dropout *dropout, struct rk_error *error);
 void rk_window_free(struct rk_window *window);
 
 /* How to run: at most RK_MAX_THREADS threads (< 1: the default), and a poll as in rk_team,
@@ -112,7 +120,7 @@ struct rk_window_input {
                                     NULL: all 1 */
     const uint8_t *resets;       /* not 0: the row starts anew before this step; NULL */
     const uint8_t *active;       /* 0: the row has ended, its state stands still; NULL */
-    uint64_t seed;               /* of the dropout masks, and of a head that samples */
+    uint64_t seed;               /* of all that is dropped, and of a head that samples */
     uint32_t update;             /* number of the window within the fit */
     void *log_probabilities;     /* (batch, vocab) after the last step (OUT); NULL. In place
                                     of targets, and not from a window that is training */

@@ -54,6 +54,19 @@ static void plan_gradients(struct rk_window *window, struct rk_arena *arena)
     }
 }
 
+/* Copies of the tensors that lose elements. */
+static void plan_masked(struct rk_window *window, struct rk_arena *arena)
+{
+    const struct rk_weights *weights = window->weights;
+    window->masked = rk_arena_take(arena, weights->n_tensors, sizeof *window->masked);
+    for (size_t i = 0; window->dropout.weight > 0 && i < weights->n_tensors; i++) {
+        size_t n_bytes = window->dropout.dropped[i] ? weights->tensors[i].n_bytes : 0;
+        char *masked = n_bytes ? rk_arena_take(arena, n_bytes, 1) : NULL;
+        if (arena->base)
+            window->masked[i] = masked;
+    }
+}
+
 static void plan_training(struct rk_window *window, struct rk_arena *arena)
 {
     const struct rk_weights *weights = window->weights;
@@ -92,7 +105,7 @@ static void plan_training(struct rk_window *window, struct rk_arena *arena)
 
 /* Everything a window owns, in one piece of memory. What grows with it: input, flags and
  * each layer's program with steps x batch; the head with one chunk of rows x vocabulary;
- * transposes and gradients (training) with the weights. */
+ * transposes, gradients and masked copies (training) with the weights. */
 static void plan(struct rk_window *window, struct rk_arena *arena)
 {
     const struct rk_weights *weights = window->weights;
@@ -120,6 +133,7 @@ static void plan(struct rk_window *window, struct rk_arena *arena)
     window->initial_states = rk_arena_take(arena, n_states, sizeof *window->initial_states);
     rk_head_plan(&window->head, arena, n, window->training);
     rk_window_plan_repeats(window, arena);
+    plan_masked(window, arena);
     if (window->training)
         plan_training(window, arena);
 }
@@ -129,7 +143,8 @@ static void connect(struct rk_window *window)
 {
     const struct rk_weights *weights = window->weights;
     for (size_t i = 0; i < weights->n_tensors; i++)
-        window->parameters[i] = rk_weights_at(weights, i);
+        window->parameters[i] =
+            window->masked[i] ? window->masked[i] : rk_weights_at(weights, i);
     for (size_t l = 0, state = 0; l < weights->n_layers; l++) {
         struct rk_sequence *sequence = &window->sequences[l];
         size_t first = weights->layer_tensor[l];
@@ -194,15 +209,19 @@ static struct rk_window shape_of(const struct rk_weights *weights,
 enum rk_status rk_window_create(struct rk_window **result, const struct rk_weights *weights,
                                 const struct rk_program *const *programs, size_t n_layers,
                                 size_t n_steps, size_t batch, bool training,
-                                struct rk_error *error)
+                                const struct rk_dropout *dropout, struct rk_error *error)
 {
     *result = NULL;
     enum rk_status status = rk_weights_check_programs(weights, programs, n_layers, error);
     if (status == RK_OK)
         status = check_size(programs, n_layers, n_steps, batch, training, error);
+    if (status == RK_OK && dropout)
+        status = rk_dropout_check(weights, dropout, training, error);
     if (status != RK_OK)
         return status;
     struct rk_window shape = shape_of(weights, programs, n_steps, batch, training);
+    if (dropout)
+        shape.dropout = *dropout;
     struct rk_arena arena = {0};
     plan(&shape, &arena);
     struct rk_window *window = rk_alloc(sizeof *window);
@@ -217,6 +236,7 @@ enum rk_status rk_window_create(struct rk_window **result, const struct rk_weigh
     window->memory = memory;
     arena = (struct rk_arena){.base = memory};
     plan(window, &arena);
+    window->dropout.dropped = NULL; /* the caller's */
     connect(window);
     *result = window;
     return RK_OK;

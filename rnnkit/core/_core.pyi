@@ -75,6 +75,9 @@ class Window:
         batch_size: int,
         *,
         training: bool = False,
+        embedding_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        dropped: Sequence[bool] | None = None,
     ) -> None: ...
     def forward(
         self,

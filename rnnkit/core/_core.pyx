@@ -464,6 +464,12 @@ cdef class Window:
         The largest window.
     training : bool, default=False
         Whether `backward` will be called; needs programs that can train.
+    embedding_dropout : float, default=0.0
+        In training: how many of the words a run reads as zeros.
+    weight_dropout : float, default=0.0
+        In training: how many elements of some matrices are zeros in a run.
+    dropped : sequence of bool, default=None
+        By tensor, whether `weight_dropout` applies; None: to no tensor.
     """
 
     cdef rk.rk_window *handle
@@ -471,8 +477,10 @@ cdef class Window:
     cdef tuple programs
 
     def __cinit__(self, Weights weights not None, programs, Py_ssize_t n_steps,
-                  Py_ssize_t batch_size, *, bint training=False):
+                  Py_ssize_t batch_size, *, bint training=False,
+                  double embedding_dropout=0.0, double weight_dropout=0.0, dropped=None):
         cdef const rk.rk_program *handles[rk.RK_MAX_LAYERS]
+        cdef rk.rk_dropout dropout
         cdef rk.rk_error error
         cdef rk.rk_status status
         cdef size_t most_steps = positive("n_steps", n_steps)
@@ -480,9 +488,15 @@ cdef class Window:
         self.weights = weights
         self.programs = tuple(programs)
         cdef size_t n_layers = collect(self.programs, handles)
+        n = len(weights.shapes)
+        dropped = [False] * n if dropped is None else [bool(drops) for drops in dropped]
+        dropped_array = plain("dropped", np.array(dropped, np.uint8), (n,), "uint8")
+        dropout.embedding = embedding_dropout
+        dropout.weight = weight_dropout
+        dropout.dropped = <const uint8_t *>read_from(dropped_array)
         with nogil:
             status = rk.rk_window_create(&self.handle, weights.handle, handles, n_layers,
-                                         most_steps, batch, training, &error)
+                                         most_steps, batch, training, &dropout, &error)
         check(status, &error)
 
     def __dealloc__(self):
@@ -509,8 +523,8 @@ cdef class Window:
         active : (T, B) uint8, default=None
             0 where a row has ended: its state stands still. None: none has.
         seed, update : int, default=0
-            Of the dropout masks and of a head's samples: the fit's seed and the number of
-            the window.
+            Of all that is dropped and of a head's samples: the fit's seed and the number
+            of the window.
         n_threads : int, default=1
             Less than 1: as many as there are. One token has fewer where the weights
             are small, or their threads asleep.

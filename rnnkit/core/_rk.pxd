@@ -117,6 +117,10 @@ cdef extern from "network/network.h" nogil:
     rk_status rk_state_set(rk_state *state, size_t layer, size_t index, const void *plain,
                            rk_error *error)
 
+    struct rk_dropout:
+        double embedding, weight
+        const uint8_t *dropped
+
     struct rk_window
     struct rk_run:
         int n_threads
@@ -139,7 +143,8 @@ cdef extern from "network/network.h" nogil:
 
     rk_status rk_window_create(rk_window **window, const rk_weights *weights,
                                const rk_program *const *programs, size_t n_layers,
-                               size_t n_steps, size_t batch, bint training, rk_error *error)
+                               size_t n_steps, size_t batch, bint training,
+                               const rk_dropout *dropout, rk_error *error)
     void rk_window_free(rk_window *window)
     rk_status rk_window_forward(rk_window *window, rk_state *state,
                                 const rk_window_input *input, const rk_run *run,
