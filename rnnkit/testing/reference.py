@@ -196,6 +196,8 @@ def _value(
             return window.block(node.attrs)
         case "constant":
             return np.asarray(float_of_words(*node.attrs))
+        case "share":
+            return np.asarray(float_of_words(*node.attrs) / (len(window.x) * window.rows))
         case "flag":
             return np.asarray(window.flags[node.attrs[0]][t], float)[:, None]
         case "mask":
