@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """From an estimator's parameters, which have been checked, to what is built of them."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from rnnkit.compiler import Graph
+from rnnkit.errors import ParameterError
 from rnnkit.estimators.components import layer_graphs, make_head
-from rnnkit.model import Dropout, NetworkConfig
+from rnnkit.model import Dropout, NetworkConfig, Penalties
 from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.options import resolve_threads
 from rnnkit.training.config import TrainingConfig
@@ -15,16 +18,31 @@ def network_config(estimator: Any, encoder: Encoder) -> NetworkConfig:
     """Return the network that the parameters ask for."""
     hidden_size = int(estimator.hidden_size)
     embedding_size = int(estimator.embedding_size or hidden_size)
+    graphs = layer_graphs(
+        estimator.cell, embedding_size, hidden_size, estimator.num_layers
+    )
     return NetworkConfig(
         vocab_size=len(encoder.tokens),
         embedding_size=embedding_size,
-        graphs=layer_graphs(
-            estimator.cell, embedding_size, hidden_size, estimator.num_layers
-        ),
+        graphs=graphs,
         tie_weights=bool(estimator.tie_weights),
         dtype=estimator.dtype,
         head=make_head(estimator, len(encoder.tokens)),
+        zoneout=_zoneout(estimator.zoneout, graphs),
     )
+
+
+def _zoneout(rates: Any, graphs: tuple[Graph, ...]) -> tuple[tuple[str, float], ...]:
+    """Return the rates by state; one number is that of all."""
+    states = {state.name: rates for graph in graphs for state in graph.states}
+    if not isinstance(rates, Mapping):
+        rates = states
+    if unknown := set(rates) - set(states):
+        raise ParameterError(
+            f"zoneout={rates!r}: the cell has no state {min(unknown)!r}; its states: "
+            f"{', '.join(states)}"
+        )
+    return tuple(sorted((name, float(rate)) for name, rate in rates.items() if rate))
 
 
 def equations(config: NetworkConfig) -> list[bytes]:
@@ -40,6 +58,10 @@ def training_config(estimator: Any, seed: int) -> TrainingConfig:
     shuffle = params["shuffle"]
     settings["shuffle"] = not params["carry_state"] if shuffle is None else shuffle
     settings["dropout"] = _dropout(params)
+    settings["penalties"] = Penalties(
+        float(params["activation_penalty"]),
+        float(params["temporal_activation_penalty"]),
+    )
     settings["max_grad_norm"] = params["max_grad_norm"] or 0.0
     settings["n_threads"] = resolve_threads(params["n_threads"])
     return TrainingConfig(**settings, seed=seed)
@@ -54,4 +76,6 @@ def _dropout(params: dict[str, Any]) -> Dropout:
         **{k: float(params["dropout"] if v is None else v) for k, v in rates.items()},
         state=float(params["state_dropout"]),
         per_sequence=bool(params["variational"]),
+        embedding=float(params["embedding_dropout"]),
+        weight=float(params["weight_dropout"]),
     )

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from rnnkit.model.dropout import NO_DROPOUT, Dropout
+from rnnkit.model import NO_DROPOUT, NO_PENALTIES, Dropout, Penalties
 
 SOLVERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
 
@@ -29,6 +29,7 @@ class TrainingConfig:
     alpha: float = 0.0
     max_grad_norm: float = 5.0
     dropout: Dropout = NO_DROPOUT
+    penalties: Penalties = NO_PENALTIES
     carry_state: bool = False
     shuffle: bool = True
     early_stopping: bool = False
