@@ -102,7 +102,7 @@ enum rk_status rk_dropout_check(const struct rk_weights *weights,
             return rk_fail(error, RK_INVALID, "a rate of dropout is %g; allowed is [0, 1)",
                            rates[i]);
         if (rates[i] > 0 && !training)
-            return rk_fail(error, RK_INVALID, "a window that is not training drops nothing");
+            return rk_fail(error, RK_INVALID, "only a window that trains drops weights");
     }
     for (size_t i = 0; dropout->weight > 0 && i < weights->n_tensors; i++) {
         bool is_matrix = i >= weights->layer_tensor[0] &&

@@ -87,9 +87,9 @@ enum rk_status rk_state_set(struct rk_state *state, size_t layer, size_t index,
 /* What a window that is training drops of the weights, anew in each run; what it drops of
  * activations is a matter of the programs. Rates are in [0, 1). */
 struct rk_dropout {
-    double embedding;       /* of word types: their rows, where the first layer reads them */
-    double weight;          /* of the elements of some matrices of the layers              */
-    const uint8_t *dropped; /* by tensor: not 0 for these; only read during the call       */
+    double embedding; /* of word types: their rows, where the first layer reads them */
+    double weight;    /* of the elements of some matrices of the layers              */
+    const uint8_t *dropped; /* by tensor: not 0 for these; only read during the call */
 };
 
 /* The memory of one window of at most n_steps x batch, used again by every call. `programs`

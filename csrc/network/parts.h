@@ -92,10 +92,10 @@ struct rk_window {
     uint8_t *hits;         /* list */
     char *input;           /* [shard][step][panel][row]: embeddings */
     char *resets, *active; /* [shard][step][row], where programs read them */
-    char **masked;               /* by tensor: its copy with elements dropped, or NULL */
-    const char **parameters;     /* by tensor, the masked copy where there is one */
+    const char **parameters;     /* by tensor: it, or its masked copy */
     const char **initial_states; /* by state, layer after layer */
     /* Training: */
+    char **masked;     /* by tensor: its copy with elements dropped, NULL where none is */
     char **transposed; /* by tensor: packed transpose, NULL where none is read */
     char **gradient;   /* by tensor, laid out as it; of a table the rows of `tokens` */
     char *head_gradient[RK_MAX_HEAD_TENSORS]; /* the head's among them */
@@ -122,8 +122,8 @@ const struct rk_repeats *rk_window_find_repeats(struct rk_window *window);
 void rk_window_plan_repeats(struct rk_window *window, struct rk_arena *arena);
 
 /* What is dropped of the weights (dropout.c). Word types: rows of values over the list,
- * embeddings or their gradients, times 0 or 1 / (1 - rate). Elements: a thread's share of the
- * masked copies, and of the gradients of what they are copies of. */
+ * embeddings or their gradients, times 0 or 1 / (1 - rate). Elements: a thread's share of
+ * the masked copies, and of the gradients of what they are copies of. */
 void rk_window_drop_words(const struct rk_window *window, struct rk_rows values,
                           size_t batch, const int32_t *ids, size_t row0, size_t row1,
                           size_t panel0, size_t panel1);

@@ -155,14 +155,15 @@ static void forward_task(void *context, struct rk_team *team, int thread)
     const struct rk_window *window = forward->window;
     size_t row0, row1;
     embed(window, team, thread);
-    rk_window_drop_weights(window, team, thread);
     rk_share(window->n_steps * window->batch, team->n_threads, thread, &row0, &row1);
     if (window->reads_flags) {
         spread_flags(window, window->resets, forward->input->resets, 0, row0, row1);
         spread_flags(window, window->active, forward->input->active, 1, row0, row1);
     }
-    if (window->training)
+    if (window->training) {
+        rk_window_drop_weights(window, team, thread);
         start_gradients(forward, team, thread);
+    }
     rk_team_wait(team);
     for (size_t l = 0; l < window->weights->n_layers; l++)
         rk_sequence_forward(&window->sequences[l], team, thread);

@@ -74,6 +74,7 @@ static void plan_training(struct rk_window *window, struct rk_arena *arena)
     size_t row_bytes = rk_rows_bound(window->max_batch) * RK_PANEL;
     size_t hidden_panels = rk_panels(weights->dtype, weights->hidden_size);
     window->transposed = rk_arena_take(arena, n_tensors, sizeof *window->transposed);
+    plan_masked(window, arena);
     plan_gradients(window, arena);
     window->output_gradient =
         rk_arena_take(arena, window->max_steps * hidden_panels, row_bytes);
@@ -133,7 +134,6 @@ static void plan(struct rk_window *window, struct rk_arena *arena)
     window->initial_states = rk_arena_take(arena, n_states, sizeof *window->initial_states);
     rk_head_plan(&window->head, arena, n, window->training);
     rk_window_plan_repeats(window, arena);
-    plan_masked(window, arena);
     if (window->training)
         plan_training(window, arena);
 }
@@ -143,8 +143,9 @@ static void connect(struct rk_window *window)
 {
     const struct rk_weights *weights = window->weights;
     for (size_t i = 0; i < weights->n_tensors; i++)
-        window->parameters[i] =
-            window->masked[i] ? window->masked[i] : rk_weights_at(weights, i);
+        window->parameters[i] = window->training && window->masked[i]
+                                    ? window->masked[i]
+                                    : rk_weights_at(weights, i);
     for (size_t l = 0, state = 0; l < weights->n_layers; l++) {
         struct rk_sequence *sequence = &window->sequences[l];
         size_t first = weights->layer_tensor[l];

@@ -172,10 +172,9 @@ static void fill_constants(const struct rk_sequence *sequence, char *memory)
     double n_rows = (double)(sequence->n_steps * sequence->batch);
     for (int c = 0; c < program->n_constants; c++) {
         const struct rk_constant *constant = &program->constants[c];
-        sequence->kernels->fill(
-            memory + (size_t)c * RK_BLOCK_BYTES,
-            constant->is_share ? constant->number / n_rows : constant->number,
-            RK_BLOCK * sequence->kernels->lanes);
+        double value = constant->number / (constant->is_share ? n_rows : 1);
+        sequence->kernels->fill(memory + (size_t)c * RK_BLOCK_BYTES, value,
+                                RK_BLOCK * sequence->kernels->lanes);
     }
 }
 

@@ -56,21 +56,21 @@ def with_zoneout(
     _check_forward(graph)
     for name, rate in rates.items():
         _check_zoneout(graph, name, rate)
-    b = Builder(graph.nodes)
-    new_states = []
+    b, new_states = Builder(graph.nodes), [state.new for state in graph.states]
     for k, state in enumerate(graph.states):
         rate = rates.get(state.name, 0.0)
-        new = state.new
-        old = b.leaf("state", Kind.FULL, state.width, k)
-        if rate and first_site is None:
+        if not rate:
+            continue
+        new, old = state.new, b.leaf("state", Kind.FULL, state.width, k)
+        if first_site is None:
             kept = b("mul", b.number(rate), old)
-            new = b("add", kept, b("mul", b.number(1 - rate), new))
-        elif rate:
+            new_states[k] = b("add", kept, b("mul", b.number(1 - rate), new))
+        else:
             attrs = (first_site + ZONEOUT_SITE + k, 0, *words_of_float(rate))
-            new = b("select", b.leaf("mask", Kind.FULL, state.width, *attrs), new, old)
-        new_states.append(new)
-    k = _output_state(graph)
-    output = graph.output if k is None else new_states[k]
+            mask = b.leaf("mask", Kind.FULL, state.width, *attrs)
+            new_states[k] = b("select", mask, new, old)
+    which = _output_state(graph)
+    output = graph.output if which is None else new_states[which]
     return _finished(graph, b, output, new_states)
 
 
@@ -221,9 +221,9 @@ def with_resets(graph: Graph) -> Graph:
         old = reset_state(leaf)
         assert old is not None
         new_states.append(b("select", active, at[state.new], old))
-    k = _output_state(graph)
-    if k is not None:
-        return _finished(graph, b, new_states[k], new_states)
+    which = _output_state(graph)
+    if which is not None:
+        return _finished(graph, b, new_states[which], new_states)
     output = b("select", active, at[graph.output], b.number(0.0))
     return _finished(graph, b, output, new_states)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from rnnkit.compiler import Graph
+from rnnkit.compiler import Graph, recurrent_weights
 from rnnkit.errors import ParameterError
 from rnnkit.estimators.components import layer_graphs, make_head
 from rnnkit.model import Dropout, NetworkConfig, Penalties
@@ -21,6 +21,11 @@ def network_config(estimator: Any, encoder: Encoder) -> NetworkConfig:
     graphs = layer_graphs(
         estimator.cell, embedding_size, hidden_size, estimator.num_layers
     )
+    if estimator.weight_dropout and not any(map(recurrent_weights, graphs)):
+        raise ParameterError(
+            f"weight_dropout={estimator.weight_dropout!r} has nothing to drop: no matrix "
+            f"of cell={estimator.cell!r} multiplies a state; leave it at 0"
+        )
     return NetworkConfig(
         vocab_size=len(encoder.tokens),
         embedding_size=embedding_size,

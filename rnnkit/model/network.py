@@ -19,7 +19,7 @@ from rnnkit.compiler import (
     with_zoneout,
 )
 from rnnkit.core import Program, Weights
-from rnnkit.errors import CellError, ParameterError
+from rnnkit.errors import CellError
 from rnnkit.model.config import NetworkConfig
 from rnnkit.model.dropout import NO_PENALTIES, SITES_PER_LAYER, Dropout, Penalties
 from rnnkit.model.head import weight
@@ -90,22 +90,11 @@ class Network:
         return {p.name: first_value(p, rng) for p in self.parameters}
 
     def dropped(self) -> list[bool]:
-        """Return, by parameter, whether it is a matrix that multiplies a state.
-
-        Raises
-        ------
-        ParameterError
-            None is.
-        """
+        """Return, by parameter, whether it is a matrix that multiplies a state."""
         dropped = [False]
         for graph in self.config.graphs:
             weights = recurrent_weights(graph)
             dropped += [i in weights for i in range(len(graph.parameters))]
-        if not any(dropped):
-            raise ParameterError(
-                "weight_dropout drops from matrices that multiply a state, and this "
-                "cell has none; set weight_dropout=0, or use dropout"
-            )
         return dropped + [False] * (len(self.parameters) - len(dropped))
 
     def _compile(self, *variant: Any) -> list[Program]:

@@ -138,6 +138,7 @@ class LanguageModel(Predictor):
             "num_layers": config.num_layers,
             "tie_weights": config.tie_weights,
             "head": config.head.kind,
+            "zoneout": dict(config.zoneout) or None,
             "dtype": config.dtype,
             "n_parameters": self.n_parameters,
             "carry_state": self.options.carry_state,

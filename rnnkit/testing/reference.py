@@ -197,7 +197,8 @@ def _value(
         case "constant":
             return np.asarray(float_of_words(*node.attrs))
         case "share":
-            return np.asarray(float_of_words(*node.attrs) / (len(window.x) * window.rows))
+            n_rows = len(window.x) * window.rows
+            return np.asarray(float_of_words(*node.attrs) / n_rows)
         case "flag":
             return np.asarray(window.flags[node.attrs[0]][t], float)[:, None]
         case "mask":
