@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """An LSTM language model in NumPy, with all that training adds to it, from the papers.
 
-It takes complex numbers, so its gradients are those of the complex step; masks come from
+It takes complex numbers, so gradients are those of the complex step; masks come from
 the counters that `core_oracle` knows.
 """
 

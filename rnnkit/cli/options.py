@@ -26,7 +26,7 @@ def value_of(text: str) -> Any:
 
 
 def _by_name(text: str) -> Any:
-    """Numbers by name, as in h=0.1,c=0.5; the text itself where it is something else."""
+    """Numbers by name, as in h=0.1,c=0.5; what is something else stays text."""
     parts = [part.partition("=") for part in text.split(",") if part]
     numbers = {name: value_of(value) for name, _, value in parts}
     is_number = [type(number) in (int, float) for number in numbers.values()]

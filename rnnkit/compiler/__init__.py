@@ -2,8 +2,8 @@
 """The compiler: a cell's equations become a graph, and graphs become others.
 
 ``trace`` runs a cell's step on symbols; ``with_zoneout``, ``with_masks`` and the like
-make the variants that training runs; ``differentiate`` appends the backward part. Pure Python
-and NumPy.
+make the variants that run; ``differentiate`` appends the backward part. Pure Python and
+NumPy.
 """
 
 from rnnkit.compiler.differentiate import differentiate

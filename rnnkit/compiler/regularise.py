@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Variants of a graph for running: zoneout, dropout masks at sites, resets, ends of rows.
+"""Variants of a graph for running: zoneout, dropout masks, resets, ends of rows.
 
 They stand between trace and differentiate, in this order; the stored graph has none.
 """

@@ -465,11 +465,12 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
                     f"with (cell={self.cell!r}); set its parameters back, or fit with "
                     "warm_start=False"
                 )
-            if network.config.zoneout != self._model.network.config.zoneout:
+            learned_with = self._model.network.config.zoneout
+            if network.config.zoneout != learned_with:
                 raise ParameterError(
                     f"zoneout={self.zoneout!r} is not that with which the weights were "
-                    f"learned, {dict(self._model.network.config.zoneout)}; set it back, "
-                    "or fit with warm_start=False"
+                    f"learned, {dict(learned_with)}; set it back, or fit with "
+                    "warm_start=False"
                 )
             weights = network.weights(values)
         else:

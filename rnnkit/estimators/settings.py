@@ -23,8 +23,8 @@ def network_config(estimator: Any, encoder: Encoder) -> NetworkConfig:
     )
     if estimator.weight_dropout and not any(map(recurrent_weights, graphs)):
         raise ParameterError(
-            f"weight_dropout={estimator.weight_dropout!r} has nothing to drop: no matrix "
-            f"of cell={estimator.cell!r} multiplies a state; leave it at 0"
+            f"weight_dropout={estimator.weight_dropout!r} has nothing to drop: no "
+            f"matrix of cell={estimator.cell!r} multiplies a state; leave it at 0"
         )
     return NetworkConfig(
         vocab_size=len(encoder.tokens),

@@ -5,9 +5,9 @@ Tensors: the parameters under PyTorch's names; `rnn.graph_l{k}`, the equations o
 k as the JSON of its graph; `vocabulary`, each token as its length (4 bytes) and UTF-8;
 the curves of training. Metadata, each a string of JSON: `network` (sizes), `cell` and
 `tokenizer` (names, packages and versions that they came from), `parameters` of the
-estimator, `history`. `network` says what its head is where this is no plain softmax, and the rates
-of zoneout by state where there are any.
-A graph is run from the file, so no file needs a cell's package.
+estimator, `history`. `network` says what its head is where this is no plain softmax,
+and the rates of zoneout by state where there are any. A graph is run from the file, so
+no file needs a cell's package.
 """
 
 import importlib
