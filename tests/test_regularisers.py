@@ -67,6 +67,16 @@ class NoRecurrentMatrix(Cell):
         return (1 - z) * h + z * v
 
 
+class Heads(Cell):
+    """Its matrices are block-diagonal: each multiplies a part of the state."""
+
+    states = ("h",)
+    hidden_multiple = 2
+
+    def step(self, x, h):
+        return tanh(self.linear("i", x) + self.linear("a", h, heads=2))
+
+
 class SharedMatrix(Cell):
     """One matrix multiplies a state, and then what comes of it."""
 
@@ -306,7 +316,8 @@ def test_recurrent_weights_are_those_that_multiply_a_state():
         return {graph.parameters[i].name for i in recurrent_weights(graph)}
 
     assert names(LSTM()) == {"weight_hh"}
-    assert len(names(SharedMatrix())) == 1  # not that of the input
+    assert names(SharedMatrix()) == {"weight_sh"}
+    assert names(Heads()) == {"weight_a_h"}
     assert names(NoRecurrentMatrix()) == set()
 
 

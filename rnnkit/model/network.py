@@ -129,15 +129,13 @@ class Network:
         if penalties.temporal_activation:
             graph, state = with_output_state(graph)
             changes = {state: penalties.temporal_activation}
-        sites = dropout.sites(k, config.num_layers) if dropout else {}
-        if any(sites.values()):
-            per_sequence = dropout is not None and dropout.per_sequence
-            graph = with_masks(graph, sites, first_site, per_sequence)
+        if dropout and any((sites := dropout.sites(k, config.num_layers)).values()):
+            graph = with_masks(graph, sites, first_site, dropout.per_sequence)
         if flags:
             graph = with_resets(graph)
-        return (
-            differentiate(graph, penalties.activation, changes) if training else graph
-        )
+        if training:
+            graph = differentiate(graph, penalties.activation, changes)
+        return graph
 
 
 def first_value(
