@@ -64,7 +64,8 @@ def test_the_examples_of_the_page_on_prediction_run(
 
 
 def test_the_examples_of_the_page_on_training_run(root: Path) -> None:
-    assert run_blocks(root / "docs" / "training.md")["lm"].n_iter_ == 12
+    names = run_blocks(root / "docs" / "training.md")
+    assert names["lm"].perplexity(names["texts"]) < 15
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/prediction.md"])

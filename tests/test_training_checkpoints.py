@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from test_regularisers import OutputIsNoState
 
 from rnnkit import RNNLanguageModel
 from rnnkit.errors import CheckpointWarning, ParameterError
@@ -31,6 +32,14 @@ CASES = {
     "early stopping": {"early_stopping": True, "n_iter_no_change": 1},
     "tied gru": {"cell": "gru", "tie_weights": True, "learning_rate": "cosine"},
     "states that start at minus infinity": {"cell": "slstm"},
+    "regularised": {
+        "cell": OutputIsNoState(),
+        "embedding_dropout": 0.2,
+        "weight_dropout": 0.2,
+        "zoneout": {"c": 0.2},
+        "activation_penalty": 1.0,
+        "temporal_activation_penalty": 1.0,
+    },
 }
 
 

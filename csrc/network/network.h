@@ -84,10 +84,19 @@ enum rk_status rk_state_set(struct rk_state *state, size_t layer, size_t index,
 
 /* ------------------------------------------------------------------ window */
 
+/* What training drops of the weights, anew in each run; what it drops of activations is a
+ * matter of the programs. Rates are in [0, 1). */
+struct rk_dropout {
+    double embedding; /* of word types: their rows, where the first layer reads them */
+    double weight;    /* of the elements of some matrices of the layers              */
+    const uint8_t *dropped; /* by tensor: not 0 for these; only read during the call */
+};
+
 /* How a window trains. The augmented loss (heads/augmented.h), 0: none, is for RK_SOFTMAX
  * alone; it goes into the gradients, not into the loss that is reported. */
 struct rk_training {
     double augmented_loss, augmented_temperature;
+    struct rk_dropout dropout;
 };
 
 /* The memory of one window of at most n_steps x batch, used again by every call. `programs`
@@ -118,7 +127,7 @@ struct rk_window_input {
                                     NULL: all 1 */
     const uint8_t *resets;       /* not 0: the row starts anew before this step; NULL */
     const uint8_t *active;       /* 0: the row has ended, its state stands still; NULL */
-    uint64_t seed;               /* of the dropout masks, and of a head that samples */
+    uint64_t seed;               /* of all that is dropped, and of a head that samples */
     uint32_t update;             /* number of the window within the fit */
     void *log_probabilities;     /* (batch, vocab) after the last step (OUT); NULL. In place
                                     of targets, and not from a window that is training */

@@ -55,6 +55,19 @@ static void plan_gradients(struct rk_window *window, struct rk_arena *arena)
     }
 }
 
+/* Copies of the tensors that lose elements. */
+static void plan_masked(struct rk_window *window, struct rk_arena *arena)
+{
+    const struct rk_weights *weights = window->weights;
+    window->masked = rk_arena_take(arena, weights->n_tensors, sizeof *window->masked);
+    for (size_t i = 0; window->dropout.weight > 0 && i < weights->n_tensors; i++) {
+        size_t n_bytes = window->dropout.dropped[i] ? weights->tensors[i].n_bytes : 0;
+        char *masked = n_bytes ? rk_arena_take(arena, n_bytes, 1) : NULL;
+        if (arena->base)
+            window->masked[i] = masked;
+    }
+}
+
 static void plan_training(struct rk_window *window, struct rk_arena *arena)
 {
     const struct rk_weights *weights = window->weights;
@@ -62,6 +75,7 @@ static void plan_training(struct rk_window *window, struct rk_arena *arena)
     size_t row_bytes = rk_rows_bound(window->max_batch) * RK_PANEL;
     size_t hidden_panels = rk_panels(weights->dtype, weights->hidden_size);
     window->transposed = rk_arena_take(arena, n_tensors, sizeof *window->transposed);
+    plan_masked(window, arena);
     plan_gradients(window, arena);
     window->output_gradient =
         rk_arena_take(arena, window->max_steps * hidden_panels, row_bytes);
@@ -93,7 +107,7 @@ static void plan_training(struct rk_window *window, struct rk_arena *arena)
 
 /* Everything a window owns, in one piece of memory. What grows with it: input, flags and
  * each layer's program with steps x batch; the head with one chunk of rows x vocabulary;
- * transposes and gradients (training) with the weights. */
+ * transposes, gradients and masked copies (training) with the weights. */
 static void plan(struct rk_window *window, struct rk_arena *arena)
 {
     const struct rk_weights *weights = window->weights;
@@ -130,7 +144,9 @@ static void connect(struct rk_window *window)
 {
     const struct rk_weights *weights = window->weights;
     for (size_t i = 0; i < weights->n_tensors; i++)
-        window->parameters[i] = rk_weights_at(weights, i);
+        window->parameters[i] = window->training && window->masked[i]
+                                    ? window->masked[i]
+                                    : rk_weights_at(weights, i);
     for (size_t l = 0, state = 0; l < weights->n_layers; l++) {
         struct rk_sequence *sequence = &window->sequences[l];
         size_t first = weights->layer_tensor[l];
@@ -205,6 +221,7 @@ static struct rk_window shape_of(const struct rk_weights *weights,
     if (training) {
         window.head.augmented.alpha = training->augmented_loss;
         window.head.augmented.temperature = training->augmented_temperature;
+        window.dropout = training->dropout;
     }
     for (size_t l = 0; l < weights->n_layers; l++) {
         window.sequences[l].program = programs[l];
@@ -224,6 +241,8 @@ enum rk_status rk_window_create(struct rk_window **result, const struct rk_weigh
         status = check_size(programs, n_layers, n_steps, batch, training != NULL, error);
     if (status == RK_OK && training)
         status = check_training(weights, training, error);
+    if (status == RK_OK && training)
+        status = rk_dropout_check(weights, &training->dropout, error);
     if (status != RK_OK)
         return status;
     struct rk_window shape = shape_of(weights, programs, n_steps, batch, training);
@@ -241,6 +260,7 @@ enum rk_status rk_window_create(struct rk_window **result, const struct rk_weigh
     window->memory = memory;
     arena = (struct rk_arena){.base = memory};
     plan(window, &arena);
+    window->dropout.dropped = NULL; /* the caller's */
     connect(window);
     *result = window;
     return RK_OK;

@@ -77,6 +77,9 @@ class Window:
         training: bool = False,
         augmented_loss: float = 0.0,
         augmented_temperature: float = 1.0,
+        embedding_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        dropped: Sequence[bool] | None = None,
     ) -> None: ...
     def forward(
         self,

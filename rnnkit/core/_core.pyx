@@ -468,6 +468,12 @@ cdef class Window:
         In training alpha and tau of a further loss in the gradients, not in what `forward`
         returns: alpha * KL(softmax(W w / tau) || softmax(logits / tau)), W the output
         weight, w the target's row of it as a constant. Only with head "softmax".
+    embedding_dropout : float, default=0.0
+        In training: how many of the words a run reads as zeros.
+    weight_dropout : float, default=0.0
+        In training: how many elements of some matrices are zeros in a run.
+    dropped : sequence of bool, default=None
+        By tensor, whether `weight_dropout` applies; None: to no tensor.
     """
 
     cdef rk.rk_window *handle
@@ -476,7 +482,8 @@ cdef class Window:
 
     def __cinit__(self, Weights weights not None, programs, Py_ssize_t n_steps,
                   Py_ssize_t batch_size, *, bint training=False,
-                  double augmented_loss=0.0, double augmented_temperature=1.0):
+                  double augmented_loss=0.0, double augmented_temperature=1.0,
+                  double embedding_dropout=0.0, double weight_dropout=0.0, dropped=None):
         cdef const rk.rk_program *handles[rk.RK_MAX_LAYERS]
         cdef rk.rk_error error
         cdef rk.rk_status status
@@ -488,6 +495,14 @@ cdef class Window:
         settings.augmented_temperature = augmented_temperature
         self.programs = tuple(programs)
         cdef size_t n_layers = collect(self.programs, handles)
+        if not training and (embedding_dropout or weight_dropout):
+            raise ValueError("only a window that trains drops weights")
+        n = len(weights.shapes)
+        dropped = [False] * n if dropped is None else [bool(drops) for drops in dropped]
+        dropped_array = plain("dropped", np.array(dropped, np.uint8), (n,), "uint8")
+        settings.dropout.embedding = embedding_dropout
+        settings.dropout.weight = weight_dropout
+        settings.dropout.dropped = <const uint8_t *>read_from(dropped_array)
         with nogil:
             status = rk.rk_window_create(&self.handle, weights.handle, handles, n_layers,
                                          most_steps, batch,
@@ -518,8 +533,8 @@ cdef class Window:
         active : (T, B) uint8, default=None
             0 where a row has ended: its state stands still. None: none has.
         seed, update : int, default=0
-            Of the dropout masks and of a head's samples: the fit's seed and the number of
-            the window.
+            Of all that is dropped and of a head's samples: the fit's seed and the number
+            of the window.
         n_threads : int, default=1
             Less than 1: as many as there are. One token has fewer where the weights
             are small, or their threads asleep.

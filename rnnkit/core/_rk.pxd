@@ -117,8 +117,13 @@ cdef extern from "network/network.h" nogil:
     rk_status rk_state_set(rk_state *state, size_t layer, size_t index, const void *plain,
                            rk_error *error)
 
+    struct rk_dropout:
+        double embedding, weight
+        const uint8_t *dropped
+
     struct rk_training:
         double augmented_loss, augmented_temperature
+        rk_dropout dropout
 
     struct rk_window
     struct rk_run:

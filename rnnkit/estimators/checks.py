@@ -100,6 +100,20 @@ def ascending(most: int) -> tuple[Check, str]:
     return check, f"at most {most} ascending whole numbers from 1 on, or None"
 
 
+def rates() -> tuple[Check, str]:
+    """Accept a rate, and rates by name."""
+    is_rate, text = real(0, 1, brackets="[)")
+
+    def check(value: Any) -> bool:
+        if not isinstance(value, Mapping):
+            return is_rate(value)
+        return all(isinstance(name, str) for name in value) and all(
+            map(is_rate, value.values())
+        )
+
+    return check, f"{text}, or such numbers by the names of the cell's states"
+
+
 PARAMETERS: dict[str, tuple[Check, str]] = {
     "hidden_size": integer(1, 1 << 16),
     "num_layers": integer(1, 64),
@@ -115,7 +129,12 @@ PARAMETERS: dict[str, tuple[Check, str]] = {
     "hidden_dropout": real(0, 1, brackets="[)", none=True),
     "output_dropout": real(0, 1, brackets="[)", none=True),
     "state_dropout": real(0, 1, brackets="[)"),
+    "embedding_dropout": real(0, 1, brackets="[)"),
+    "weight_dropout": real(0, 1, brackets="[)"),
     "variational": boolean(),
+    "zoneout": rates(),
+    "activation_penalty": real(0, brackets="[)"),
+    "temporal_activation_penalty": real(0, brackets="[)"),
     "bptt": integer(1, 1 << 20),
     "batch_size": integer(1, 1 << 20),
     "max_iter": integer(0),

@@ -2,6 +2,7 @@
 """Cells and tokenizers of the estimator: from its parameters, to a file, and back."""
 
 import json
+from collections.abc import Mapping
 from numbers import Integral
 from typing import Any, Self
 
@@ -221,6 +222,8 @@ def storable_parameters(estimator: Any) -> dict[str, Any]:
         params["vocabulary"] = True
     if params["cutoffs"] is not None:
         params["cutoffs"] = [int(cutoff) for cutoff in params["cutoffs"]]
+    if isinstance(params["zoneout"], Mapping):
+        params["zoneout"] = {k: float(rate) for k, rate in params["zoneout"].items()}
     if not isinstance(params["random_state"], int):
         params["random_state"] = None
     return params

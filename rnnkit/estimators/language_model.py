@@ -93,8 +93,22 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         Rate of dropout before the softmax.
     state_dropout : float, default=0.0
         Rate of dropout of the states that the cells' products read.
+    embedding_dropout : float, default=0.0
+        Rate of dropout of whole words from the embedding, once a window.
+    weight_dropout : float, default=0.0
+        Rate of dropout of the elements of the matrices that multiply states, once a
+        window.
     variational : bool, default=False
         Draw masks once for each row of a window, the same at all its steps.
+    zoneout : float or mapping of str to float, default=0.0
+        How often, in training, a unit of a state keeps its value; of all states or by
+        name, {"h": 0.05, "c": 0.5}. Part of the model: it predicts with expectations.
+    activation_penalty : float, default=0.0
+        Factor of the mean square of what the output layer reads, in the loss of
+        training.
+    temporal_activation_penalty : float, default=0.0
+        Factor of the mean square of what changes in the top layer's output from step to
+        step, in the loss of training.
     bptt : int, default=64
         Steps that a gradient goes back through, at most.
     batch_size : int, default=32
@@ -227,7 +241,12 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         hidden_dropout: float | None = None,
         output_dropout: float | None = None,
         state_dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
         variational: bool = False,
+        zoneout: Any = 0.0,
+        activation_penalty: float = 0.0,
+        temporal_activation_penalty: float = 0.0,
         bptt: int = 64,
         batch_size: int = 32,
         max_iter: int = 10,
@@ -278,7 +297,12 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self.hidden_dropout = hidden_dropout
         self.output_dropout = output_dropout
         self.state_dropout = state_dropout
+        self.embedding_dropout = embedding_dropout
+        self.weight_dropout = weight_dropout
         self.variational = variational
+        self.zoneout = zoneout
+        self.activation_penalty = activation_penalty
+        self.temporal_activation_penalty = temporal_activation_penalty
         self.bptt = bptt
         self.batch_size = batch_size
         self.max_iter = max_iter
@@ -458,6 +482,13 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
                 raise ParameterError(
                     "the cell's equations are not those that its weights were learned "
                     f"with (cell={self.cell!r}); set its parameters back, or fit with "
+                    "warm_start=False"
+                )
+            learned_with = self._model.network.config.zoneout
+            if network.config.zoneout != learned_with:
+                raise ParameterError(
+                    f"zoneout={self.zoneout!r} is not that with which the weights were "
+                    f"learned, {dict(learned_with)}; set it back, or fit with "
                     "warm_start=False"
                 )
             weights = network.weights(values)

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """From an estimator's parameters, which have been checked, to what is built of them."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from rnnkit.compiler import Graph, recurrent_weights
 from rnnkit.errors import ParameterError
 from rnnkit.estimators.components import layer_graphs, make_head
-from rnnkit.model import Dropout, NetworkConfig
+from rnnkit.model import Dropout, NetworkConfig, Penalties
 from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.options import resolve_threads
 from rnnkit.training.config import TrainingConfig
@@ -30,6 +32,7 @@ def network_config(estimator: Any, encoder: Encoder) -> NetworkConfig:
         projection=bool(projection),
         dtype=estimator.dtype,
         head=make_head(estimator, len(encoder.tokens)),
+        zoneout=_zoneout(estimator.zoneout, graphs),
     )
     _check_training_of(config, estimator)
     return config
@@ -47,6 +50,24 @@ def _check_training_of(config: NetworkConfig, estimator: Any) -> None:
             f"augmented_loss={estimator.augmented_loss} needs head='softmax', not "
             f"{config.head.kind!r}, which does not look at all words in training"
         )
+    if estimator.weight_dropout and not any(map(recurrent_weights, config.graphs)):
+        raise ParameterError(
+            f"weight_dropout={estimator.weight_dropout!r} has nothing to drop: no "
+            f"matrix of cell={estimator.cell!r} multiplies a state; leave it at 0"
+        )
+
+
+def _zoneout(rates: Any, graphs: tuple[Graph, ...]) -> tuple[tuple[str, float], ...]:
+    """Return the rates by state; one number is that of all."""
+    states = {state.name: rates for graph in graphs for state in graph.states}
+    if not isinstance(rates, Mapping):
+        rates = states
+    if unknown := set(rates) - set(states):
+        raise ParameterError(
+            f"zoneout={rates!r}: the cell has no state {min(unknown)!r}; its states: "
+            f"{', '.join(states)}"
+        )
+    return tuple(sorted((name, float(rate)) for name, rate in rates.items() if rate))
 
 
 def equations(config: NetworkConfig) -> list[bytes]:
@@ -62,6 +83,10 @@ def training_config(estimator: Any, seed: int) -> TrainingConfig:
     shuffle = params["shuffle"]
     settings["shuffle"] = not params["carry_state"] if shuffle is None else shuffle
     settings["dropout"] = _dropout(params)
+    settings["penalties"] = Penalties(
+        float(params["activation_penalty"]),
+        float(params["temporal_activation_penalty"]),
+    )
     settings["max_grad_norm"] = params["max_grad_norm"] or 0.0
     settings["n_threads"] = resolve_threads(params["n_threads"])
     return TrainingConfig(**settings, seed=seed)
@@ -76,4 +101,6 @@ def _dropout(params: dict[str, Any]) -> Dropout:
         **{k: float(params["dropout"] if v is None else v) for k, v in rates.items()},
         state=float(params["state_dropout"]),
         per_sequence=bool(params["variational"]),
+        embedding=float(params["embedding_dropout"]),
+        weight=float(params["weight_dropout"]),
     )

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass, field
 
-from rnnkit.compiler import Graph
+from rnnkit.compiler import Graph, with_zoneout
 from rnnkit.errors import ParameterError
 from rnnkit.model.head import Head
 from rnnkit.model.projection import projection_graph
@@ -33,6 +33,9 @@ class NetworkConfig:
         Arithmetic of weights and states.
     head : Head, optional
         The output layer; a softmax over all tokens by default.
+    zoneout : tuple of (str, float), default=()
+        Pairs of a state's name and how often, in training, a unit of it keeps its
+        value; else it takes the expectation of the two.
 
     Raises
     ------
@@ -47,6 +50,7 @@ class NetworkConfig:
     projection: bool = False
     dtype: str = "float32"
     head: Head = field(default_factory=Head)
+    zoneout: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.vocab_size < 1 or self.embedding_size < 1:
@@ -73,6 +77,11 @@ class NetworkConfig:
         if self.dtype not in DTYPES:
             raise ParameterError(f"dtype={self.dtype!r}; allowed: {', '.join(DTYPES)}")
         self.head.check(self.vocab_size, self.tie_weights)
+        for graph in self.graphs if self.zoneout else ():
+            try:
+                with_zoneout(graph, dict(self.zoneout))
+            except ValueError as error:
+                raise ParameterError(f"zoneout: {error}") from None
 
     @property
     def hidden_size(self) -> int:

@@ -139,6 +139,7 @@ class LanguageModel(Predictor):
             "tie_weights": config.tie_weights,
             "projection": config.projection,
             "head": config.head.kind,
+            "zoneout": dict(config.zoneout) or None,
             "dtype": config.dtype,
             "n_parameters": self.n_parameters,
             "carry_state": self.options.carry_state,

@@ -6,8 +6,8 @@ k as the JSON of its graph; `vocabulary`, each token as its length (4 bytes) and
 the curves of training. Metadata, each a string of JSON: `network` (sizes), `cell` and
 `tokenizer` (names, packages and versions that they came from), `parameters` of the
 estimator, `history`. `network` says what its head is where this is no plain softmax,
-and that there is a projection where there is one.
-A graph is run from the file, so no file needs a cell's package.
+that there is a projection where there is one, and the rates of zoneout by state where
+there are any. A graph is run from the file, so no file needs a cell's package.
 """
 
 import importlib
@@ -129,6 +129,8 @@ def to_bytes(record: ModelRecord) -> bytes:
     if config.head.kind in HEADS:
         values = {name: getattr(config.head, name) for name in HEADS[config.head.kind]}
         network["head"] = {"kind": config.head.kind, **values}
+    if config.zoneout:
+        network["zoneout"] = dict(config.zoneout)
     metadata = {
         "format": "rnnkit",
         "format_version": str(FORMAT_VERSION),
@@ -221,6 +223,7 @@ def _read_network(
             projection="projection" in facts,
             dtype=facts["dtype"],
             head=_read_head(facts.get("head", {"kind": "softmax"})),
+            zoneout=_read_zoneout(facts.get("zoneout", {})),
         )
     except ValueError as error:
         raise ModelFormatError(f"network: {error}") from None
@@ -245,6 +248,13 @@ def _read_head(facts: Any) -> Head:
     if "cutoffs" in given:
         given["cutoffs"] = tuple(given["cutoffs"])
     return Head(**given)
+
+
+def _read_zoneout(facts: Any) -> tuple[tuple[str, float], ...]:
+    """Return the rates by state; a file that says nothing has none."""
+    if not isinstance(facts, dict) or any(type(r) is not float for r in facts.values()):
+        raise ModelFormatError("network: 'zoneout' must be numbers by name")
+    return tuple(sorted(facts.items()))
 
 
 def _take(tensors: dict[str, np.ndarray], name: str, dtype: str) -> np.ndarray:

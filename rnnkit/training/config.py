@@ -4,8 +4,13 @@
 from dataclasses import dataclass
 
 from rnnkit.compiler import Parameter
-from rnnkit.model import PROJECTION_WEIGHT
-from rnnkit.model.dropout import NO_DROPOUT, Dropout
+from rnnkit.model import (
+    NO_DROPOUT,
+    NO_PENALTIES,
+    PROJECTION_WEIGHT,
+    Dropout,
+    Penalties,
+)
 
 SOLVERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
 
@@ -34,6 +39,7 @@ class TrainingConfig:
     augmented_temperature: float = 10.0
     max_grad_norm: float = 5.0
     dropout: Dropout = NO_DROPOUT
+    penalties: Penalties = NO_PENALTIES
     carry_state: bool = False
     shuffle: bool = True
     early_stopping: bool = False
@@ -69,6 +75,8 @@ class TrainingConfig:
         return {
             "augmented_loss": self.augmented_loss,
             "augmented_temperature": self.augmented_temperature,
+            "embedding_dropout": self.dropout.embedding,
+            "weight_dropout": self.dropout.weight,
         }
 
     @property

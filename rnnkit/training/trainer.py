@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnkit.core import Solver, State, Weights, Window
+from rnnkit.core import Program, Solver, State, Weights, Window
 from rnnkit.errors import InterruptedFitWarning, NonFiniteError, ParameterError
 from rnnkit.model import Network, NetworkConfig
 from rnnkit.runtime.corpus import Corpus
@@ -136,7 +136,8 @@ class Trainer:
         if network != self.network.config:
             raise ParameterError(
                 "the network cannot change between calls of partial_fit: sizes, cell, "
-                "head, tie_weights, projection and dtype stay as they were at the first"
+                "head, zoneout, tie_weights, projection and dtype stay as they were at "
+                "the first"
             )
         if config.solver_settings != self.config.solver_settings:
             raise ParameterError(
@@ -198,7 +199,7 @@ class Trainer:
         for i in range(len(self.network.parameters)):
             for name, weights in (("weights", self.weights), ("kept", self._kept)):
                 yield f"{name}.{i}", partial(weights.get, i), partial(weights.set, i)
-        for layer, program in enumerate(self.network.programs()):
+        for layer, program in enumerate(self._programs(not self.config.carry_state)):
             for k in range(program.n_states):
                 name, at = f"state.{layer}.{k}", (layer, k)
                 yield name, partial(state.get, *at), partial(state.set, *at)
@@ -314,31 +315,42 @@ class Trainer:
         """Return memory for these windows: that of the last pass, when it fits."""
         flags = not windows.carry_state
         n_steps = -(-windows.n_steps // windows.n_windows)
-        dropout = self.config.dropout
-        programs = self.network.programs(training=True, flags=flags, dropout=dropout)
-        settings = self.config.window_settings
-        shape = (n_steps, windows.n_streams, flags, dropout, settings)
+        config, settings = self.config, self.config.window_settings
+        variant = (config.dropout, config.penalties)
+        shape = (n_steps, windows.n_streams, flags, variant, settings)
         if self._window is None or self._window_shape != shape:
             self._window = Window(
                 self.weights,
-                programs,
+                self._programs(flags),
                 n_steps,
                 windows.n_streams,
                 training=True,
+                dropped=self.network.dropped() if config.dropout.weight else None,
                 **settings,
             )
             self._window_shape = shape
         return self._window
 
+    def _programs(self, flags: bool) -> list[Program]:
+        """Return the programs that train: they say which states are carried."""
+        config = self.config
+        return self.network.programs(
+            training=True,
+            flags=flags,
+            dropout=config.dropout,
+            penalties=config.penalties,
+        )
+
     def _initial_state(self, windows: Windows) -> State:
-        return State(self.weights, self.network.programs(), windows.n_streams)
+        programs = self._programs(not windows.carry_state)
+        return State(self.weights, programs, windows.n_streams)
 
     def _carried_state(self, windows: Windows) -> State:
         """Return the initial state; of a running text, that of the last end."""
         state = self._initial_state(windows)
         if self._last_state is None or not windows.carry_state:
             return state
-        for layer, program in enumerate(self.network.programs()):
+        for layer, program in enumerate(self.network.programs()):  # the cell's states
             for k in range(program.n_states):
                 rows = state.get(layer, k)
                 rows[0] = self._last_state.get(layer, k)[-1]
