@@ -54,7 +54,8 @@ def test_options_of_fit_are_the_parameters_of_the_estimator() -> None:
     options = [f"--{name.replace('_', '-')}" for name in offered]
     assert parsed.files == ["a"]
     for name, option in zip(offered, options, strict=True):
-        value = [] if isinstance(table[name], bool) or name == "shuffle" else ["none"]
+        is_switch = isinstance(table[name], bool) or name == "shuffle"
+        value = [] if is_switch and name != "average" else ["none"]
         given = make_parser().parse_args(["fit", "a", "-o", "b", option, *value])
         assert getattr(given, name) is (None if value else True)
 

@@ -63,6 +63,15 @@ def test_the_examples_of_the_page_on_prediction_run(
         assert 1 < names[scorer].perplexity(names["texts"]) < 10
 
 
+def test_the_examples_of_the_page_on_training_run(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = run_blocks(root / "docs" / "training.md")
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == -(-len(names["found"].rates) // 20)
+    assert names["lm"].n_iter_ == 3
+
+
 @pytest.mark.parametrize("document", ["README.md", "docs/prediction.md"])
 def test_the_commands_of_a_document_are_commands(root: Path, document: str) -> None:
     text = (root / document).read_text("utf-8")
@@ -81,6 +90,7 @@ def test_the_commands_of_a_document_are_commands(root: Path, document: str) -> N
         "docs/cells.md",
         "docs/plugins.md",
         "docs/prediction.md",
+        "docs/training.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(root: Path, document: str) -> None:

@@ -470,6 +470,20 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
                 f"validate on, and {why}"
             )
 
+    def trainer(self, X: Any, sample_weight: Any = None) -> tuple[Trainer, Windows]:
+        """Return a trainer of first weights, and the windows of documents.
+
+        For those who drive the training themselves; `fit` is not needed, nor is the
+        estimator fitted by it.
+        """
+        check_parameters(self.get_params(deep=False))
+        encoder = make_encoder(self)
+        documents = encoder.read(X, self.input, self.documents)
+        weight = check_sample_weight(sample_weight, len(documents))
+        encoder.learn(documents)
+        trainer = self._new_trainer(encoder, seed_from(self.random_state), False)
+        return trainer, self._windows(encoder, documents, weight)
+
     def _hold_out(
         self, documents: list[Any], seed: int
     ) -> tuple[list[Any], list[Any], np.ndarray]:

@@ -4,7 +4,7 @@
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice
@@ -21,7 +21,7 @@ from rnnkit.training.average import Average
 from rnnkit.training.budget import Budget
 from rnnkit.training.checkpoints import Checkpoints, Tensors, fingerprint
 from rnnkit.training.config import TrainingConfig
-from rnnkit.training.history import History
+from rnnkit.training.history import History, Totals
 from rnnkit.training.progress import EpochResult, Progress
 from rnnkit.training.run import Run
 from rnnkit.training.schedules import Patience, Schedule
@@ -146,6 +146,23 @@ class Trainer:
         except KeyboardInterrupt:
             self._warn_interrupted(run)
 
+    def steps(
+        self, windows: Windows, rates: Iterable[float]
+    ) -> Iterator[tuple[float, float]]:
+        """Make a step with each rate; yield it and the step's loss. Passes repeat."""
+        run, window = self._new_run(windows, max_iter=1), self._window_for(windows)
+        batches: Iterator[Batch] = iter(())
+        for rate in rates:
+            group = list(islice(batches, self.config.accumulate))
+            if not group:
+                run.begin_epoch(self._initial_state(windows))
+                cuts = windows.cuts(self._rng(LENGTHS))
+                batches = windows.epoch(self._order(windows), cuts)
+                group = list(islice(batches, self.config.accumulate))
+            run.totals = Totals()
+            if self._step(window, group, run, rate * self._scale(group)):
+                yield rate, run.totals.loss
+
     def go_on_with(self, network: NetworkConfig, config: TrainingConfig) -> None:
         """Take the settings of the next pass; network and solver cannot change."""
         if network != self.network.config:
@@ -263,8 +280,10 @@ class Trainer:
         begin, n_tokens = time.monotonic(), run.totals.n_tokens
         while group := list(islice(batches, self.config.accumulate)):
             n_epochs = self.history.n_iter + run.n_steps / windows.n_steps
+            rate = run.schedule.rate(run.budget.progress, self.n_updates)
+            rate *= self._scale(group)
             try:
-                is_step = self._step(window, group, run, self._rate(group, run))
+                is_step = self._step(window, group, run, rate)
             except NonFiniteError as error:
                 where = f"window {run.n_windows + 1} of {len(cuts) - 1}"
                 raise self._explained(error, f"epoch {epoch}, {where}") from None
@@ -288,12 +307,11 @@ class Trainer:
         due = np.minimum(-(-due // size) * size, last)
         return int(due[due > n_windows][0])
 
-    def _rate(self, group: list[Batch], run: Run) -> float:
-        """Return the learning rate of a step: the longer its windows, the larger."""
-        rate = run.schedule.rate(run.budget.progress, self.n_updates)
+    def _scale(self, group: list[Batch]) -> float:
+        """Return a factor of the learning rate: the longer the windows, the larger."""
         if not self.config.variable_bptt:
-            return rate
-        return rate * sum(map(len, group)) / (len(group) * self.config.bptt)
+            return 1.0
+        return sum(map(len, group)) / (len(group) * self.config.bptt)
 
     def _step(self, window: Window, group: list[Batch], run: Run, rate: float) -> bool:
         """Make a step with the gradient of the mean loss over all targets of a group.

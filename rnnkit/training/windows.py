@@ -17,8 +17,8 @@ import numpy as np
 from rnnkit.runtime.corpus import Corpus
 
 MIN_WINDOWS = 64  # windows that each stream of a short text must give
-# Drawn lengths, as in the published code of AWD-LSTM (Merity et al., 2018): mostly around
-# bptt, else around its half.
+# Drawn lengths, as in the published code of AWD-LSTM (Merity et al., 2018): mostly
+# around bptt, else around its half.
 OFTEN, DEVIATION, LEAST_STEPS = 0.95, 5.0, 5
 MOST_ABOVE = 20  # four deviations: a bound, so that memory can be planned
 
