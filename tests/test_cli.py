@@ -55,7 +55,8 @@ def test_options_of_fit_are_the_parameters_of_the_estimator() -> None:
     options = [f"--{name.replace('_', '-')}" for name in offered]
     assert parsed.files == ["a"]
     for name, option in zip(offered, options, strict=True):
-        value = [] if name in switches else ["none"]
+        is_switch = name in switches and name != "average"
+        value = [] if is_switch else ["none"]
         given = make_parser().parse_args(["fit", "a", "-o", "b", option, *value])
         assert getattr(given, name) is (None if value else True)
 

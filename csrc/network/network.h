@@ -199,12 +199,27 @@ enum rk_status rk_network_solver_set(struct rk_solver *solver,
                                      size_t index, const void *plain,
                                      struct rk_error *error);
 
-/* Clips the window's gradient to max_grad_norm (0: no clipping) and updates the weights.
- * *norm is the gradient's norm before clipping; when it is not finite nothing is touched
- * and the status is RK_NONFINITE. Nothing is touched either when cancelled. */
+/* Takes the window's gradient into the mean for the next update: mean += rate * (gradient -
+ * mean). Rate 1 begins a new mean; weight_sum / (that of all windows so far) gives the
+ * gradient of the mean loss over all their targets. */
+enum rk_status rk_network_accumulate(const struct rk_weights *weights,
+                                     struct rk_solver *solver, struct rk_window *window,
+                                     double rate, const struct rk_run *run,
+                                     struct rk_error *error);
+
+/* Clips the window's gradient, or what was accumulated where window is NULL, to
+ * max_grad_norm (0: no clipping) and updates the weights. *norm is the gradient's norm
+ * before clipping; when it is not finite nothing is touched and the status is RK_NONFINITE.
+ * Nothing is touched either when cancelled. */
 enum rk_status rk_network_update(struct rk_weights *weights, struct rk_solver *solver,
                                  struct rk_window *window, double learning_rate,
                                  double max_grad_norm, const struct rk_run *run,
                                  double *norm, struct rk_error *error);
+
+/* A running mean of weights: mean += rate * (weights - mean); rate 1 takes them over. Is
+ * never cancelled. */
+enum rk_status rk_weights_average(struct rk_weights *mean, const struct rk_weights *weights,
+                                  double rate, const struct rk_run *run,
+                                  struct rk_error *error);
 
 #endif

@@ -48,6 +48,10 @@ void rk_tensor_unpack(const struct rk_tensor *tensor, enum rk_dtype dtype, void 
 void rk_tensor_clear_padding(const struct rk_tensor *tensor,
                              const struct rk_kernels *kernels, char *packed);
 
+/* Whether two have the same dtype and tensors. */
+enum rk_status rk_weights_check_shapes(const struct rk_weights *weights,
+                                       const struct rk_weights *other,
+                                       struct rk_error *error);
 enum rk_status rk_weights_check_index(const struct rk_weights *weights, size_t index,
                                       struct rk_error *error);
 /* Whether programs are those of the weights, or variants with the same parameters. */
@@ -139,6 +143,7 @@ enum rk_status rk_window_check_input(const struct rk_window *window,
                                      const struct rk_state *state,
                                      const struct rk_window_input *input,
                                      struct rk_error *error);
+enum rk_status rk_run_check(const struct rk_run *run, struct rk_error *error);
 /* Takes the window for one call; RK_INVALID when another has it or `run` is bad. */
 enum rk_status rk_window_enter(struct rk_window *window, const struct rk_run *run,
                                struct rk_error *error);

@@ -275,12 +275,20 @@ void rk_window_free(struct rk_window *window)
     rk_free(window);
 }
 
+enum rk_status rk_run_check(const struct rk_run *run, struct rk_error *error)
+{
+    if (run->n_threads <= RK_MAX_THREADS)
+        return RK_OK;
+    return rk_fail(error, RK_INVALID, "n_threads is %d; it must be at most %d",
+                   run->n_threads, RK_MAX_THREADS);
+}
+
 enum rk_status rk_window_enter(struct rk_window *window, const struct rk_run *run,
                                struct rk_error *error)
 {
-    if (run->n_threads > RK_MAX_THREADS)
-        return rk_fail(error, RK_INVALID, "n_threads is %d; it must be at most %d",
-                       run->n_threads, RK_MAX_THREADS);
+    enum rk_status status = rk_run_check(run, error);
+    if (status != RK_OK)
+        return status;
     if (__atomic_exchange_n(&window->running, true, __ATOMIC_ACQUIRE))
         return rk_fail(error, RK_INVALID,
                        "the window is in use by another call; each thread needs its own");

@@ -79,6 +79,14 @@ enum rk_status rk_solver_step(struct rk_solver *solver, char *weights,
                               double max_norm, struct rk_team *team, double *norm,
                               struct rk_error *error);
 
+/* Takes a gradient into the mean of those accumulated: mean += rate * (gradient - mean).
+ * Rate 1 begins a new mean; weight / sum of weights so far gives the weighted mean. */
+enum rk_status rk_solver_accumulate(struct rk_solver *solver,
+                                    const struct rk_gradient *gradient, double rate,
+                                    struct rk_team *team, struct rk_error *error);
+/* The mean as a gradient, NULL where there is none. Until the next accumulation. */
+const struct rk_gradient *rk_solver_accumulated(const struct rk_solver *solver);
+
 const struct rk_solver_tensor *rk_solver_tensors(const struct rk_solver *solver, size_t *n);
 /* What a solver remembers: the number of steps made so far, and its moments (0 to 2 of
  * them), laid out as the weights. */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``rnnkit fit``: train on files. Its options are the estimator's parameters."""
+"""``rnnkit fit`` and ``rnnkit find-rate``: options are the estimator's parameters."""
 
 import argparse
 import contextlib
@@ -8,16 +8,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rnnkit.cli.options import assignment, paths_of, value_of
+from rnnkit.cli.options import (
+    add_json,
+    assignment,
+    paths_of,
+    print_json,
+    value_of,
+)
 from rnnkit.cli.parameters import Parameter, estimator_parameters
 from rnnkit.errors import ParameterError
 
 # Parameters that a command cannot offer, or sets by itself.
 NOT_OFFERED = ("input", "vocabulary", "warm_start")
+MAX_ROWS = 24  # of the table of rates
 
 
 def add_commands(commands: Any) -> None:
-    """Add the command to a parser."""
+    """Add the commands to a parser."""
     text = "train a model on files of text"
     parser = commands.add_parser("fit", help=text, description=text.capitalize() + ".")
     parser.set_defaults(run=run)
@@ -34,6 +41,29 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on with the newest checkpoint there"
     )
+    _add_parameters(parser)
+    text = "try learning rates on files of text, and suggest one"
+    parser = commands.add_parser(
+        "find-rate", help=text, description=text.capitalize() + "."
+    )
+    parser.set_defaults(run=run_find_rate)
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="texts; .gz is unpacked"
+    )
+    parser.add_argument(
+        "--low", type=float, default=1e-5, help="the first rate (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--high", type=float, default=100.0, help="the last rate (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--n-steps", type=int, default=200, help="steps, at most (default: %(default)s)"
+    )
+    add_json(parser)
+    _add_parameters(parser)
+
+
+def _add_parameters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe",
         metavar="NAME",
@@ -72,6 +102,43 @@ def _add_option(group: Any, parameter: Parameter) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, with the progress on standard error, and save."""
+    check_writable(arguments.output)
+    model = model_of(arguments)
+    validation = None if arguments.valid is None else paths_of([arguments.valid])
+    with contextlib.redirect_stdout(sys.stderr):
+        model.fit(
+            paths_of(arguments.files),
+            X_val=validation,
+            checkpoint=arguments.checkpoint,
+            resume=arguments.resume,
+        )
+    model.save(arguments.output)
+
+
+def run_find_rate(arguments: argparse.Namespace) -> None:
+    """Print a table of rates and smoothed losses, and the suggestion."""
+    from rnnkit.estimators import find_learning_rate
+
+    found = find_learning_rate(
+        model_of(arguments),
+        paths_of(arguments.files),
+        low=arguments.low,
+        high=arguments.high,
+        n_steps=arguments.n_steps,
+    )
+    if arguments.json:
+        curve = {"rates": found.rates.tolist(), "losses": found.losses.tolist()}
+        print_json({**curve, "suggestion": found.suggestion})
+        return
+    every = -(-len(found.rates) // MAX_ROWS)
+    print("learning rate  loss")
+    for rate, loss in zip(found.rates[::every], found.losses[::every], strict=True):
+        print(f"{rate:13.2e}  {loss:.4f}")
+    print(f"suggestion: --learning-rate-init {found.suggestion:.2g}")
+
+
+def model_of(arguments: argparse.Namespace) -> Any:
+    """The estimator that the options describe."""
     from rnnkit import plugins, recipes
     from rnnkit.estimators import RNNLanguageModel
 
@@ -95,17 +162,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise ParameterError(
             "--tokenizer none: sequences of ids are read in Python alone"
         )
-    check_writable(arguments.output)
-    model = RNNLanguageModel(input="filename", **chosen)
-    validation = None if arguments.valid is None else paths_of([arguments.valid])
-    with contextlib.redirect_stdout(sys.stderr):
-        model.fit(
-            paths_of(arguments.files),
-            X_val=validation,
-            checkpoint=arguments.checkpoint,
-            resume=arguments.resume,
-        )
-    model.save(arguments.output)
+    return RNNLanguageModel(input="filename", **chosen)
 
 
 def with_params(part: Any, params: dict[str, Any]) -> Any:

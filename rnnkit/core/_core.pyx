@@ -359,6 +359,19 @@ cdef class Weights:
             status = rk.rk_weights_assign(self.handle, other.handle, &error)
         check(status, &error)
 
+    def average(self, Weights other not None, double rate, int n_threads=1):
+        """Take `other` into a running mean: self += rate * (other - self).
+
+        Rate 1 takes it over; the n-th of several has rate 1 / n.
+        """
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        cdef Interruption interruption = Interruption()
+        cdef rk.rk_run run = run_with(interruption, n_threads)
+        with nogil:
+            status = rk.rk_weights_average(self.handle, other.handle, rate, &run, &error)
+        check(status, &error, interruption)
+
     def copy(self):
         """Return weights of their own with the same values."""
         cdef Weights copy = Weights(self.vocab_size, self.embedding_size, self.programs,
@@ -825,14 +838,35 @@ cdef class Solver:
                                               index, data, &error)
         check(status, &error)
 
-    def update(self, Window window not None, double learning_rate, double max_grad_norm=0.0,
+    def accumulate(self, Window window not None, double rate, int n_threads=1):
+        """Take a window's gradient into a mean: mean += rate * (gradient - mean).
+
+        Parameters
+        ----------
+        window : Window
+            Of the solver's weights; after its backward.
+        rate : float
+            1 begins a new mean; a window's weights over those of all so far give the
+            gradient of the mean loss over all their targets.
+        n_threads : int, default=1
+        """
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        cdef Interruption interruption = Interruption()
+        cdef rk.rk_run run = run_with(interruption, n_threads)
+        with nogil:
+            status = rk.rk_network_accumulate(self.weights.handle, self.handle,
+                                              window.handle, rate, &run, &error)
+        check(status, &error, interruption)
+
+    def update(self, Window window, double learning_rate, double max_grad_norm=0.0,
                int n_threads=1):
         """Make one step with a window's gradient; after its backward.
 
         Parameters
         ----------
-        window : Window
-            Of the solver's weights.
+        window : Window or None
+            Of the solver's weights; None: with the mean that was accumulated.
         learning_rate : float
         max_grad_norm : float, default=0.0
             The gradient's global norm is clipped to it; 0: no clipping.
@@ -853,8 +887,9 @@ cdef class Solver:
         cdef Interruption interruption = Interruption()
         cdef rk.rk_run run = run_with(interruption, n_threads)
         cdef double norm = 0
+        cdef rk.rk_window *handle = NULL if window is None else window.handle
         with nogil:
-            status = rk.rk_network_update(self.weights.handle, self.handle, window.handle,
+            status = rk.rk_network_update(self.weights.handle, self.handle, handle,
                                           learning_rate, max_grad_norm, &run, &norm, &error)
         check(status, &error, interruption)
         return norm

@@ -181,6 +181,11 @@ cdef extern from "network/network.h" nogil:
     rk_status rk_network_solver_set(rk_solver *solver, const rk_weights *weights,
                                     size_t moment, size_t index, const void *plain,
                                     rk_error *error)
+    rk_status rk_network_accumulate(const rk_weights *weights, rk_solver *solver,
+                                    rk_window *window, double rate, const rk_run *run,
+                                    rk_error *error)
     rk_status rk_network_update(rk_weights *weights, rk_solver *solver, rk_window *window,
                                 double learning_rate, double max_grad_norm,
                                 const rk_run *run, double *norm, rk_error *error)
+    rk_status rk_weights_average(rk_weights *mean, const rk_weights *weights, double rate,
+                                 const rk_run *run, rk_error *error)

@@ -11,10 +11,12 @@ import numpy as np
 from rnnkit.errors import InputError, InputTypeError, ParameterError
 from rnnkit.model import DTYPES, HEADS, MAX_CLUSTERS, MAX_SAMPLES, Network
 from rnnkit.runtime.documents import DOCUMENTS, INPUTS
+from rnnkit.training.average import TRIGGERED
 from rnnkit.training.config import SOLVERS
 from rnnkit.training.schedules import SCHEDULES
 
 MAX_THREADS = 512  # of the core
+LEAST_BPTT = 10  # around which lengths can be drawn
 Check = Callable[[Any], bool]
 
 
@@ -114,6 +116,17 @@ def rates() -> tuple[Check, str]:
     return check, f"{text}, or such numbers by the names of the cell's states"
 
 
+def averaging() -> tuple[Check, str]:
+    """Accept True and False, epochs, and the trigger."""
+    is_number, _ = real(0)
+    is_switch, _ = boolean()
+
+    def check(value: Any) -> bool:
+        return is_switch(value) or is_number(value) or value == TRIGGERED
+
+    return check, f"True, False, a number of epochs >= 0 or {TRIGGERED!r}"
+
+
 PARAMETERS: dict[str, tuple[Check, str]] = {
     "hidden_size": integer(1, 1 << 16),
     "num_layers": integer(1, 64),
@@ -136,7 +149,9 @@ PARAMETERS: dict[str, tuple[Check, str]] = {
     "activation_penalty": real(0, brackets="[)"),
     "temporal_activation_penalty": real(0, brackets="[)"),
     "bptt": integer(1, 1 << 20),
+    "variable_bptt": boolean(),
     "batch_size": integer(1, 1 << 20),
+    "accumulate": integer(1, 1 << 20),
     "max_iter": integer(0),
     "max_time": real(0, brackets="()", none=True),
     "solver": choice(*SOLVERS),
@@ -144,6 +159,7 @@ PARAMETERS: dict[str, tuple[Check, str]] = {
     "learning_rate": choice(*SCHEDULES),
     "learning_rate_decay": real(0, 1, brackets="()", none=True),
     "decay_start": integer(1),
+    "warmup_steps": integer(0),
     "momentum": real(0, 1, brackets="[)"),
     "nesterovs_momentum": boolean(),
     "beta_1": real(0, 1, brackets="[)"),
@@ -154,10 +170,13 @@ PARAMETERS: dict[str, tuple[Check, str]] = {
     "augmented_loss": real(0, brackets="[)"),
     "augmented_temperature": real(0, brackets="()"),
     "max_grad_norm": real(0, brackets="()", none=True),
+    "average": averaging(),
+    "average_patience": integer(0),
     "carry_state": boolean(),
     "shuffle": boolean(none=True),
     "early_stopping": boolean(),
     "validation_fraction": real(0, 1, brackets="()"),
+    "validation_interval": real(0, 1, brackets="(]"),
     "n_iter_no_change": integer(1),
     "tol": real(0, brackets="[)"),
     "warm_start": boolean(),
@@ -173,6 +192,12 @@ def check_parameters(params: Mapping[str, Any]) -> None:
     """Check all parameters of the estimator; see `check_parameter`."""
     for name in PARAMETERS:
         check_parameter(name, params[name])
+    if params["variable_bptt"] and params["bptt"] < LEAST_BPTT:
+        raise ParameterError(
+            f"variable_bptt=True needs bptt of at least {LEAST_BPTT}, not "
+            f"{params['bptt']}: lengths are drawn around bptt and its half, with a "
+            "deviation of 5, and are at least 5"
+        )
 
 
 def check_parameter(name: str, value: Any) -> None:

@@ -5,12 +5,12 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from rnnkit.core import Weights
 from rnnkit.errors import ParameterError
 from rnnkit.estimators.checks import (
     check_nested,
@@ -31,7 +31,7 @@ from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.files import save
 from rnnkit.runtime.model import Facts, LanguageModel
 from rnnkit.runtime.sampling import seed_from
-from rnnkit.runtime.scoring import evaluate
+from rnnkit.runtime.scoring import Evaluation, evaluate
 from rnnkit.runtime.sweep import Engine
 from rnnkit.training.checkpoints import Checkpoints, seed_of_run
 from rnnkit.training.history import History
@@ -111,9 +111,17 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         step, in the loss of training.
     bptt : int, default=64
         Steps that a gradient goes back through, at most.
+    variable_bptt : bool, default=False
+        Draw the length of each window, as AWD-LSTM does (Merity et al., 2018): from
+        N(bptt, 5) or, one in twenty, from N(bptt / 2, 5), between 5 and bptt + 20
+        steps. The learning rate is multiplied by length / bptt.
     batch_size : int, default=32
         Streams of text trained side by side, at most; a short text makes fewer, so that
         each gives at least 64 windows of `bptt` steps.
+    accumulate : int, default=1
+        Windows whose gradients make one update together: the gradient of the mean loss
+        over all their tokens, clipped after that. The state goes on from one to the
+        next.
     max_iter : int, default=10
         Epochs, at most.
     max_time : float or None, default=None
@@ -134,6 +142,9 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         Factor of "exponential", "plateau" and "adaptive"; None: 1/2, 1/4 and 1/5.
     decay_start : int, default=1
         The epoch after which "exponential" begins.
+    warmup_steps : int, default=0
+        Over the first so many updates the rate rises straight up to what
+        `learning_rate` says.
     momentum : float, default=0.0
         Of solver "sgd".
     nesterovs_momentum : bool, default=False
@@ -156,6 +167,14 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         What the logits of both its distributions are divided by.
     max_grad_norm : float or None, default=5.0
         Clip the gradient to this norm over all parameters; None: do not.
+    average : float, bool or str, default=False
+        Validate and predict with the mean of the weights over steps, while training
+        goes on from the weights themselves: from the first step on (True), after so
+        many epochs, or, "triggered", after a validation loss above the least of those
+        more than `average_patience` validations ago, as in AWD-LSTM (without a
+        validation text: training losses).
+    average_patience : int, default=5
+        Of `average` "triggered".
     carry_state : bool, default=False
         Read the documents as one running text, in the order given, instead of each from
         the initial state; in training and in scoring.
@@ -166,6 +185,10 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         keep the best weights.
     validation_fraction : float, default=0.1
         The part that early stopping holds out.
+    validation_interval : float, default=1.0
+        Epochs between two validations, at most 1: with 0.25 there are four in each
+        epoch. Early stopping, "plateau", "adaptive" and `average` "triggered" look at,
+        and count, each of them.
     n_iter_no_change : int, default=3
         Epochs without improvement after which early stopping stops.
     tol : float, default=1e-4
@@ -206,7 +229,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         Mean training loss of each epoch, in nats a token; with head "sampled" that
         among the sample.
     validation_loss_curve_ : list of float
-        The same of the validation text, where there is one.
+        The same of the validation text, where there is one, at each validation.
     best_validation_score_ : float or None
         The best of these, with the sign of `score`.
     n_tokens_seen_ : int
@@ -248,7 +271,9 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         activation_penalty: float = 0.0,
         temporal_activation_penalty: float = 0.0,
         bptt: int = 64,
+        variable_bptt: bool = False,
         batch_size: int = 32,
+        accumulate: int = 1,
         max_iter: int = 10,
         max_time: float | None = None,
         solver: str = "adam",
@@ -256,6 +281,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         learning_rate: str = "constant",
         learning_rate_decay: float | None = None,
         decay_start: int = 1,
+        warmup_steps: int = 0,
         momentum: float = 0.0,
         nesterovs_momentum: bool = False,
         beta_1: float = 0.9,
@@ -266,10 +292,13 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         augmented_loss: float = 0.0,
         augmented_temperature: float = 10.0,
         max_grad_norm: float | None = 5.0,
+        average: bool | float | str = False,
+        average_patience: int = 5,
         carry_state: bool = False,
         shuffle: bool | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
+        validation_interval: float = 1.0,
         n_iter_no_change: int = 3,
         tol: float = 1e-4,
         warm_start: bool = False,
@@ -304,7 +333,9 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self.activation_penalty = activation_penalty
         self.temporal_activation_penalty = temporal_activation_penalty
         self.bptt = bptt
+        self.variable_bptt = variable_bptt
         self.batch_size = batch_size
+        self.accumulate = accumulate
         self.max_iter = max_iter
         self.max_time = max_time
         self.solver = solver
@@ -312,6 +343,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self.learning_rate = learning_rate
         self.learning_rate_decay = learning_rate_decay
         self.decay_start = decay_start
+        self.warmup_steps = warmup_steps
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
         self.beta_1 = beta_1
@@ -322,10 +354,13 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self.augmented_loss = augmented_loss
         self.augmented_temperature = augmented_temperature
         self.max_grad_norm = max_grad_norm
+        self.average = average
+        self.average_patience = average_patience
         self.carry_state = carry_state
         self.shuffle = shuffle
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.validation_interval = validation_interval
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.warm_start = warm_start
@@ -357,7 +392,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         y : ignored
             There for scikit-learn.
         X_val : iterable of str, optional
-            Documents to validate on after each epoch, instead of a held-out part.
+            Documents to validate on, instead of a held-out part.
         sample_weight : (n_documents,) array, optional
             How much each document counts, beside others in the same window.
         checkpoint : path, optional
@@ -383,6 +418,10 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
             The loss became NaN or infinite; the last good weights are kept.
         """
         check_parameters(self.get_params(deep=False))
+        if X_val is None and not self.early_stopping:
+            self._check_no_validation(
+                "nothing is held out; pass X_val, or set early_stopping=True"
+            )
         goes_on = self.warm_start and self.__sklearn_is_fitted__()
         encoder = self._model.encoder if goes_on else make_encoder(self)
         seed = self._seed_of_run(checkpoint, resume)
@@ -446,6 +485,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
                 f"learning_rate={self.learning_rate!r} must know the end of training, "
                 "which partial_fit has not; use 'constant', 'plateau' or 'adaptive'"
             )
+        self._check_no_validation("partial_fit holds nothing out")
         goes_on = self.__sklearn_is_fitted__()
         encoder = self._model.encoder if goes_on else make_encoder(self)
         documents = encoder.read(X, self.input, self.documents)
@@ -464,6 +504,28 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
             trainer.partial_fit(self._windows(encoder, documents, weight))
         self._trainer = trainer
         return self
+
+    def _check_no_validation(self, why: str) -> None:
+        """Refuse what needs a validation text where there is none."""
+        if self.validation_interval != 1.0:
+            raise ParameterError(
+                f"validation_interval={self.validation_interval!r} needs a text to "
+                f"validate on, and {why}"
+            )
+
+    def trainer(self, X: Any, sample_weight: Any = None) -> tuple[Trainer, Windows]:
+        """Return a trainer of first weights, and the windows of documents.
+
+        For those who drive the training themselves; `fit` is not needed, nor is the
+        estimator fitted by it.
+        """
+        check_parameters(self.get_params(deep=False))
+        encoder = make_encoder(self)
+        documents = encoder.read(X, self.input, self.documents)
+        weight = check_sample_weight(sample_weight, len(documents))
+        encoder.learn(documents)
+        trainer = self._new_trainer(encoder, seed_from(self.random_state), False)
+        return trainer, self._windows(encoder, documents, weight)
 
     def _hold_out(
         self, documents: list[Any], seed: int
@@ -504,22 +566,25 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
             bptt=self.bptt,
             carry_state=self.carry_state,
             sample_weight=weight,
+            variable_bptt=self.variable_bptt,
         )
 
     def _validation(
         self, trainer: Trainer, encoder: Encoder, held_out: Corpus
     ) -> Validate:
-        """Return a function that scores the held-out documents at any time."""
-        engine = Engine(trainer.network, trainer.weights)
-        return partial(
-            evaluate,
-            engine,
-            held_out,
-            encoder.end_id,
-            unk_id=encoder.unk_id,
-            carry_state=self.carry_state,
-            n_threads=trainer.config.n_threads,
-        )
+        """Return a function that scores the held-out documents with given weights."""
+
+        def validate(weights: Weights) -> Evaluation:
+            return evaluate(
+                Engine(trainer.network, weights),
+                held_out,
+                encoder.end_id,
+                unk_id=encoder.unk_id,
+                carry_state=self.carry_state,
+                n_threads=trainer.config.n_threads,
+            )
+
+        return validate
 
     @contextmanager
     def _publishing(
@@ -534,7 +599,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         try:
             yield
         finally:
-            weights = trainer.weights.copy() if goes_on else trainer.weights
+            weights = trainer.answer.copy() if goes_on else trainer.answer
             history = trainer.history.copy()
             facts = Facts(cell=cell_record(self.cell), history=asdict(history))
             model = LanguageModel(trainer.network, weights, encoder, facts=facts)

@@ -26,9 +26,6 @@ class NetworkConfig:
         embeddings, each other the output of the layer below it.
     tie_weights : bool, default=False
         Use the embedding as output weights too; needs E = hidden_size.
-    projection : bool, default=False
-        A linear layer from the top cell's output to E units, which the output layer
-        reads.
     dtype : {"float32", "float64"}, default="float32"
         Arithmetic of weights and states.
     head : Head, optional
@@ -36,6 +33,9 @@ class NetworkConfig:
     zoneout : tuple of (str, float), default=()
         Pairs of a state's name and how often, in training, a unit of it keeps its
         value; else it takes the expectation of the two.
+    projection : bool, default=False
+        A linear layer from the top cell's output to E units, which the output layer
+        reads.
 
     Raises
     ------
@@ -47,10 +47,10 @@ class NetworkConfig:
     embedding_size: int
     graphs: tuple[Graph, ...]
     tie_weights: bool = False
-    projection: bool = False
     dtype: str = "float32"
     head: Head = field(default_factory=Head)
     zoneout: tuple[tuple[str, float], ...] = ()
+    projection: bool = False
 
     def __post_init__(self) -> None:
         if self.vocab_size < 1 or self.embedding_size < 1:

@@ -21,6 +21,8 @@ class TrainingConfig:
 
     batch_size: int = 32
     bptt: int = 64
+    variable_bptt: bool = False
+    accumulate: int = 1
     max_iter: int = 10
     max_time: float | None = None
     solver: str = "adam"
@@ -28,6 +30,7 @@ class TrainingConfig:
     learning_rate: str = "constant"
     learning_rate_decay: float | None = None
     decay_start: int = 1
+    warmup_steps: int = 0
     momentum: float = 0.0
     nesterovs_momentum: bool = False
     beta_1: float = 0.9
@@ -38,11 +41,14 @@ class TrainingConfig:
     augmented_loss: float = 0.0
     augmented_temperature: float = 10.0
     max_grad_norm: float = 5.0
+    average: bool | float | str = False
+    average_patience: int = 5
     dropout: Dropout = NO_DROPOUT
     penalties: Penalties = NO_PENALTIES
     carry_state: bool = False
     shuffle: bool = True
     early_stopping: bool = False
+    validation_interval: float = 1.0
     n_iter_no_change: int = 3
     tol: float = 1e-4
     seed: int = 0
@@ -83,5 +89,15 @@ class TrainingConfig:
     def learning_rates(self) -> tuple:
         """What a schedule is made of."""
         patience = (self.n_iter_no_change, self.tol)
-        decay = (self.learning_rate_decay, self.decay_start)
+        decay = (self.learning_rate_decay, self.decay_start, self.warmup_steps)
         return (self.learning_rate, self.learning_rate_init, *patience, *decay)
+
+    @property
+    def averaging(self) -> tuple:
+        """What an average is made of."""
+        return (self.average, self.average_patience)
+
+    @property
+    def n_validations(self) -> int:
+        """How many an epoch has."""
+        return max(1, round(1.0 / self.validation_interval))

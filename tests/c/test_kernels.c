@@ -6,6 +6,7 @@
  */
 #include "check.h"
 #include "kernels/softmax.h"
+#include "kernels/update.h"
 #include "ulp.h"
 
 static const struct rk_kernels *kernels;
@@ -431,6 +432,42 @@ static void sums_of_squares_are_in_double_and_in_order(void)
     check(isfinite(kernels->sum_squares(large, 16)), "squares overflow float32");
 }
 
+/* mean += rate * (values - mean): a difference, and one multiply-add. */
+static double moved(double mean, double rate, double value)
+{
+    if (kernels->isa == RK_BASELINE)
+        return dtype == RK_FLOAT32
+                   ? (double)((float)rate * ((float)value - (float)mean) + (float)mean)
+                   : rate * (value - mean) + mean;
+    return dtype == RK_FLOAT32
+               ? (double)fmaf((float)rate, (float)value - (float)mean, (float)mean)
+               : fma(rate, value - mean, mean);
+}
+
+static void means_move_by_one_multiply_add(void)
+{
+    for (size_t panels = 0; panels < 70; panels = 2 * panels + 1) {
+        size_t n = panels * lanes, wrong = 0;
+        for (int has_values = 0; has_values < 2; has_values++) {
+            void *mean = must_alloc((n + lanes) * size), *values = must_alloc(n * size);
+            void *before = must_alloc(n * size);
+            random_fill(dtype, mean, n, 1);
+            random_fill(dtype, values, n, 2);
+            memcpy(before, mean, n * size);
+            real_set(dtype, mean, n, 77);
+            kernels->update->mean(1.0 / 3, mean, has_values ? values : NULL, n);
+            for (size_t i = 0; i < n; i++) {
+                double value = has_values ? real_get(dtype, values, i) : 0;
+                wrong += real_get(dtype, mean, i) !=
+                         moved(real_get(dtype, before, i), 1.0 / 3, value);
+            }
+            check(real_get(dtype, mean, n) == 77, "a mean of %zu writes past its end", n);
+            rk_free(mean), rk_free(values), rk_free(before);
+        }
+        check(wrong == 0, "means of %zu: %zu wrong", n, wrong);
+    }
+}
+
 static void every_instruction_set_has_its_own_table(void)
 {
     for (int isa = 0; isa < RK_N_ISA; isa++)
@@ -504,6 +541,7 @@ int main(void)
         differences_are_added_by_index();
         column_sums_go_on_row_by_row();
         sums_of_squares_are_in_double_and_in_order();
+        means_move_by_one_multiply_add();
     }
     return check_report(rk_isa_name(isa));
 }
