@@ -8,7 +8,8 @@
 #include "linalg/linalg.h"
 
 /* The arrays are cut into blocks, none across two tensors or through a line: a row of a
- * table, or a panel of a packed weight, with as many units as lanes. Threads own blocks;
+ * table, or a panel of a packed weight, with as many units as lanes. What is frozen has
+ * none. Threads own blocks;
  * the norm adds the blocks' sums in order, so that it does not depend on who made them. */
 enum {
     BLOCK_BYTES = 64 << 10,
@@ -101,6 +102,8 @@ static size_t blocks_of(const struct rk_solver *solver,
                         const struct rk_solver_tensor *tensor)
 {
     size_t whole = block_bytes(solver, tensor);
+    if (tensor->is_frozen)
+        return 0;
     return tensor->n_bytes / whole + (tensor->n_bytes % whole != 0);
 }
 
@@ -109,8 +112,8 @@ static void cut_blocks(struct rk_solver *solver)
     struct block *block = solver->blocks;
     for (size_t i = 0; i < solver->n_tensors; i++) {
         const struct rk_solver_tensor *tensor = &solver->tensors[i];
-        size_t whole = block_bytes(solver, tensor);
-        for (size_t done = 0; done < tensor->n_bytes; done += whole, block++) {
+        size_t whole = block_bytes(solver, tensor), n = blocks_of(solver, tensor);
+        for (size_t done = 0; n > 0; n--, done += whole, block++) {
             size_t left = tensor->n_bytes - done;
             *block = (struct block){.offset = tensor->offset + done,
                                     .n_bytes = left < whole ? left : whole,

@@ -10,7 +10,7 @@ from typing import Any
 
 from rnnkit.cli.options import assignment, paths_of, value_of
 from rnnkit.cli.parameters import Parameter, estimator_parameters
-from rnnkit.errors import ParameterError
+from rnnkit.errors import ModelFormatError, ParameterError
 
 # Parameters that a command cannot offer, or sets by itself.
 NOT_OFFERED = ("input", "vocabulary", "warm_start")
@@ -33,6 +33,11 @@ def add_commands(commands: Any) -> None:
     )
     parser.add_argument(
         "--resume", action="store_true", help="go on with the newest checkpoint there"
+    )
+    parser.add_argument(
+        "--init",
+        metavar="MODEL",
+        help="go on from this model, with its settings where no others are given",
     )
     for part in ("cell", "tokenizer"):
         parser.add_argument(
@@ -87,8 +92,13 @@ def run(arguments: argparse.Namespace) -> None:
         raise ParameterError(
             "--tokenizer none: sequences of ids are read in Python alone"
         )
+    if arguments.init is None and chosen.get("extend_vocabulary"):
+        raise ParameterError("--extend-vocabulary needs the model to extend: --init")
     check_writable(arguments.output)
-    model = RNNLanguageModel(input="filename", **chosen)
+    if arguments.init is None:
+        model = RNNLanguageModel(input="filename", **chosen)
+    else:
+        model = model_to_go_on_with(arguments.init, chosen)
     validation = None if arguments.valid is None else paths_of([arguments.valid])
     with contextlib.redirect_stdout(sys.stderr):
         model.fit(
@@ -98,6 +108,19 @@ def run(arguments: argparse.Namespace) -> None:
             resume=arguments.resume,
         )
     model.save(arguments.output)
+
+
+def model_to_go_on_with(path: str, chosen: dict[str, Any]) -> Any:
+    """The model of a file, fitted, which goes on from its weights in `fit`."""
+    from rnnkit.estimators import load
+
+    if "tokenizer" in chosen:
+        raise ParameterError("--tokenizer: a model goes on with its own; leave it out")
+    try:
+        model = load(path)
+    except ModelFormatError as error:
+        raise ModelFormatError(f"{path}: {error}") from None
+    return model.set_params(**chosen, warm_start=True, input="filename")
 
 
 def with_params(part: Any, params: dict[str, Any]) -> Any:

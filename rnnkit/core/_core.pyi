@@ -114,6 +114,7 @@ class Solver:
         momentum: float = 0.9,
         alpha: float = 0.0,
         decay: Sequence[bool] | None = None,
+        frozen: Sequence[bool] | None = None,
         limits: Limits | None = None,
     ) -> None: ...
     @property

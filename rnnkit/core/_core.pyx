@@ -695,6 +695,8 @@ cdef class Solver:
         Weight decay.
     decay : sequence of bool, default=None
         By tensor, whether `alpha` applies; None: to all.
+    frozen : sequence of bool, default=None
+        By tensor, whether it keeps its values; its gradient is not in the norm.
     limits : sequence of (low, high) or None, default=None
         By tensor, the range that its elements are kept in after each update.
 
@@ -709,7 +711,7 @@ cdef class Solver:
 
     def __cinit__(self, Weights weights not None, str kind not None, *, double beta_1=0.9,
                   double beta_2=0.999, double epsilon=1e-8, double momentum=0.9,
-                  double alpha=0.0, decay=None, limits=None):
+                  double alpha=0.0, decay=None, frozen=None, limits=None):
         cdef rk.rk_solver_options options
         cdef rk.rk_error error
         cdef rk.rk_status status
@@ -722,16 +724,19 @@ cdef class Solver:
         self.weights = weights
         n = len(weights.shapes)
         decay = [True] * n if decay is None else [bool(applies) for applies in decay]
+        frozen = [False] * n if frozen is None else [bool(stays) for stays in frozen]
         limits = [None] * n if limits is None else limits
         limits = [(-math.inf, math.inf) if pair is None else pair for pair in limits]
         decay_array = plain("decay", np.array(decay, np.uint8), (n,), "uint8")
+        frozen_array = plain("frozen", np.array(frozen, np.uint8), (n,), "uint8")
         limit_array = plain("limits", limits, (n, 2), "float64")
         cdef const void *decay_data = read_from(decay_array)
+        cdef const void *frozen_data = read_from(frozen_array)
         cdef const void *limit_data = read_from(limit_array)
         with nogil:
             status = rk.rk_network_solver_create(
                 &self.handle, weights.handle, &options, <const uint8_t *>decay_data,
-                <const double (*)[2]>limit_data, &error)
+                <const uint8_t *>frozen_data, <const double (*)[2]>limit_data, &error)
         check(status, &error)
 
     def __dealloc__(self):

@@ -4,17 +4,28 @@
 from dataclasses import fields
 from typing import Any
 
-from rnnkit.estimators.components import layer_graphs, make_head
+from rnnkit.estimators.components import layer_graphs, make_head, names
 from rnnkit.model import Dropout, NetworkConfig
 from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.options import resolve_threads
 from rnnkit.training.config import TrainingConfig
 
 
-def network_config(estimator: Any, encoder: Encoder) -> NetworkConfig:
-    """Return the network that the parameters ask for."""
+def network_config(
+    estimator: Any,
+    encoder: Encoder,
+    *,
+    before: NetworkConfig | None = None,
+    vector_size: int | None = None,
+) -> NetworkConfig:
+    """Return the network that the parameters ask for.
+
+    What they leave open is as it was `before`, if training goes on; else the embedding
+    has the width of the vectors that are given, or that of a layer.
+    """
     hidden_size = int(estimator.hidden_size)
-    embedding_size = int(estimator.embedding_size or hidden_size)
+    chosen = before.embedding_size if before else vector_size or hidden_size
+    embedding_size = int(estimator.embedding_size or chosen)
     return NetworkConfig(
         vocab_size=len(encoder.tokens),
         embedding_size=embedding_size,
@@ -23,7 +34,7 @@ def network_config(estimator: Any, encoder: Encoder) -> NetworkConfig:
         ),
         tie_weights=bool(estimator.tie_weights),
         dtype=estimator.dtype,
-        head=make_head(estimator, len(encoder.tokens)),
+        head=make_head(estimator, len(encoder.tokens), before and before.head),
     )
 
 
@@ -35,12 +46,13 @@ def equations(config: NetworkConfig) -> list[bytes]:
 def training_config(estimator: Any, seed: int) -> TrainingConfig:
     """Return how to train."""
     params = estimator.get_params(deep=False)
-    names = {f.name for f in fields(TrainingConfig)} & set(params)
-    settings = {name: params[name] for name in names}
+    shared = {f.name for f in fields(TrainingConfig)} & set(params)
+    settings = {name: params[name] for name in shared}
     shuffle = params["shuffle"]
     settings["shuffle"] = not params["carry_state"] if shuffle is None else shuffle
     settings["dropout"] = _dropout(params)
     settings["max_grad_norm"] = params["max_grad_norm"] or 0.0
+    settings["frozen"] = names(params["frozen"])
     settings["n_threads"] = resolve_threads(params["n_threads"])
     return TrainingConfig(**settings, seed=seed)
 

@@ -3,6 +3,7 @@
 
 from rnnkit.model.config import DTYPES, NetworkConfig
 from rnnkit.model.dropout import Dropout
+from rnnkit.model.growth import grown_values
 from rnnkit.model.head import HEADS, MAX_CLUSTERS, MAX_SAMPLES, Head, chosen_cutoffs
 from rnnkit.model.network import Network, named_parameters
 
@@ -16,5 +17,6 @@ __all__ = [
     "Network",
     "NetworkConfig",
     "chosen_cutoffs",
+    "grown_values",
     "named_parameters",
 ]

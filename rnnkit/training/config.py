@@ -28,6 +28,7 @@ class TrainingConfig:
     epsilon: float = 1e-8
     alpha: float = 0.0
     max_grad_norm: float = 5.0
+    frozen: tuple[str, ...] = ()
     dropout: Dropout = NO_DROPOUT
     carry_state: bool = False
     shuffle: bool = True
@@ -49,7 +50,7 @@ class TrainingConfig:
     def solver_settings(self) -> tuple:
         """What a solver is made of."""
         momenta = (self.momentum, self.beta_1, self.beta_2, self.epsilon)
-        return (self.solver_kind, *momenta, self.alpha)
+        return (self.solver_kind, *momenta, self.alpha, self.frozen)
 
     @property
     def learning_rates(self) -> tuple:

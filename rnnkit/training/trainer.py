@@ -20,6 +20,7 @@ from rnnkit.runtime.scoring import Evaluation
 from rnnkit.training.budget import Budget
 from rnnkit.training.checkpoints import Checkpoints, Tensors, fingerprint
 from rnnkit.training.config import TrainingConfig
+from rnnkit.training.frozen import are_frozen
 from rnnkit.training.history import History
 from rnnkit.training.progress import EpochResult, Progress
 from rnnkit.training.run import Run
@@ -71,6 +72,7 @@ class Trainer:
             momentum=config.momentum,
             alpha=config.alpha,
             decay=[parameter.decay for parameter in network.parameters],
+            frozen=are_frozen([p.name for p in network.parameters], config.frozen),
             limits=[parameter.limits for parameter in network.parameters],
         )
         self._kept = weights.copy()  # the best with early stopping, else the last epoch
