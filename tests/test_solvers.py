@@ -20,8 +20,17 @@ N_MOMENTS = dict(zip(KINDS, (0, 1, 1, 2, 2, 1, 1), strict=True))
 class Twin:
     """torch.optim's solvers in float64, with clip_grad_norm_ and limits."""
 
-    def __init__(self, values, kind, *, alpha=0.0, decay=None, limits=None,
-                 frozen=None, **options):
+    def __init__(
+        self,
+        values,
+        kind,
+        *,
+        alpha=0.0,
+        decay=None,
+        limits=None,
+        frozen=None,
+        **options,
+    ):
         self.values = [value.astype(np.float64) for value in values]
         self.kind, self.alpha, self.options = kind, alpha, options
         self.decay = decay or [True] * len(values)
@@ -33,7 +42,9 @@ class Twin:
 
     def update(self, gradients, learning_rate, max_grad_norm=0.0):
         self.t += 1
-        moving = [g for g, stays in zip(gradients, self.frozen, strict=True) if not stays]
+        moving = [
+            g for g, stays in zip(gradients, self.frozen, strict=True) if not stays
+        ]
         norm = math.sqrt(sum((g.astype(np.float64) ** 2).sum() for g in moving))
         clip = min(1.0, max_grad_norm / (norm + 1e-6)) if max_grad_norm else 1.0
         for i, gradient in enumerate(gradients):

@@ -71,29 +71,9 @@ def _add_option(group: Any, parameter: Parameter) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, with the progress on standard error, and save."""
-    from rnnkit import plugins
     from rnnkit.estimators import RNNLanguageModel
 
-    chosen = {
-        p.name: getattr(arguments, p.name)
-        for p in offered_parameters()
-        if p.name in arguments
-    }
-    chosen = {"verbose": 1, **chosen}
-    defaults = {p.name: p.default for p in offered_parameters()}
-    for part, make, params in (
-        ("cell", plugins.make_cell, arguments.cell_param),
-        ("tokenizer", plugins.make_tokenizer, arguments.tokenizer_param),
-    ):
-        if params:
-            made = make(chosen.get(part, defaults[part]))
-            chosen[part] = with_params(made, dict(params))
-    if "tokenizer" in chosen and chosen["tokenizer"] is None:
-        raise ParameterError(
-            "--tokenizer none: sequences of ids are read in Python alone"
-        )
-    if arguments.init is None and chosen.get("extend_vocabulary"):
-        raise ParameterError("--extend-vocabulary needs the model to extend: --init")
+    chosen = chosen_parameters(arguments)
     check_writable(arguments.output)
     if arguments.init is None:
         model = RNNLanguageModel(input="filename", **chosen)
@@ -107,7 +87,30 @@ def run(arguments: argparse.Namespace) -> None:
             checkpoint=arguments.checkpoint,
             resume=arguments.resume,
         )
-    model.save(arguments.output)
+    model.set_params(warm_start=False).save(arguments.output)
+
+
+def chosen_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The estimator's parameters that were given, cell and tokenizer made if needed."""
+    from rnnkit import plugins
+
+    offered = {p.name: p.default for p in offered_parameters()}
+    given = {name: getattr(arguments, name) for name in offered if name in arguments}
+    chosen = {"verbose": 1, **given}
+    for part, make, params in (
+        ("cell", plugins.make_cell, arguments.cell_param),
+        ("tokenizer", plugins.make_tokenizer, arguments.tokenizer_param),
+    ):
+        if params:
+            made = make(chosen.get(part, offered[part]))
+            chosen[part] = with_params(made, dict(params))
+    if "tokenizer" in chosen and chosen["tokenizer"] is None:
+        raise ParameterError(
+            "--tokenizer none: sequences of ids are read in Python alone"
+        )
+    if chosen.get("extend_vocabulary") and arguments.init is None:
+        raise ParameterError("--extend-vocabulary needs the model to extend: --init")
+    return chosen
 
 
 def model_to_go_on_with(path: str, chosen: dict[str, Any]) -> Any:

@@ -592,9 +592,10 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
 
         Old tokens keep their ids and weights. What is new in the embedding, the output
         weights and the bias begins as the mean of what is old, so that n new tokens
-        beside V old ones take at most n / (n + V) of the probability; training goes on
-        from there (`fit` with `warm_start`, or `partial_fit`). A vector that
-        `embedding` has by token stands for the mean.
+        beside V old ones take at most n / (n + V) of the probability (with head
+        "adaptive" of that of the last cluster, which they join). Training goes on from
+        there: `fit` with `warm_start`, or `partial_fit`. A vector that `embedding` has
+        by token stands for the mean.
 
         Parameters
         ----------
