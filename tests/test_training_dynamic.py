@@ -199,16 +199,15 @@ def test_weights_stay_within_the_limits_of_their_cell() -> None:
 def test_the_grid_holds_the_score_of_every_combination(with_rms: bool) -> None:
     model, documents = make_model("float32"), make_documents(LENGTHS)
     rms = gradient_rms(model, documents) if with_rms else None
-    rates, decays = [1e-3, 1e-2, 1e33], [0.0, 0.1]
+    rates, decays = [1e-3, 1e-2], [0.0, 0.1]
     settings: dict[str, Any] = {"rms": rms, "segment": 3}
     grid = {"learning_rates": rates, "decays": decays}
     scores = DynamicEvaluation.grid(model, documents, **grid, **settings)
-    assert (scores[2] == -np.inf).all()
     expected = [
         [DynamicEvaluation(model, learning_rate=r, decay=d, **settings) for d in decays]
-        for r in rates[:2]
+        for r in rates
     ]
-    for found, row in zip(scores[:2], expected, strict=True):
+    for found, row in zip(scores, expected, strict=True):
         assert found == pytest.approx([dynamic.score(documents) for dynamic in row])
     best = DynamicEvaluation.tuned(model, documents, **grid, **settings)
     assert best.score(documents) == pytest.approx(scores.max())
@@ -232,6 +231,8 @@ def test_no_grid_or_none_that_is_finite_is_refused() -> None:
     model, documents = make_model("float32"), make_documents()
     with pytest.raises(ParameterError, match="decays is empty"):
         DynamicEvaluation.grid(model, documents, decays=[])
+    scores = DynamicEvaluation.grid(model, documents, learning_rates=[1e-9, 1e38])
+    assert np.isfinite(scores[0]).all() and (scores[1] == -np.inf).all()
     with pytest.raises(NonFiniteError, match=r"any of learning_rates=\[1e\+38\]"):
         DynamicEvaluation.tuned(model, documents, learning_rates=[1e38])
 
