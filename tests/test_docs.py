@@ -13,7 +13,6 @@ from rnnkit.cells import Cell
 from rnnkit.cli.main import make_parser
 from rnnkit.testing import check_cell
 
-
 DOCUMENTS_WITH_COMMANDS = ["README.md", "docs/prediction.md", "docs/training.md"]
 
 

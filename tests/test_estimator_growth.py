@@ -154,7 +154,7 @@ def test_a_given_vocabulary_grows_as_well(tmp_path: Path) -> None:
 def test_characters_grow_and_what_reads_any_text_does_not() -> None:
     lm = go_on(fitted(tokenizer="char"), ["le café"])
     assert {"é", "l"} <= set(lm.vocabulary_)
-    assert lm.add_tokens("ü ö".split()).vocabulary_[-2:] == ["ü", "ö"]
+    assert lm.add_tokens(["ü", "ö"]).vocabulary_[-2:] == ["ü", "ö"]
     lm = fitted(tokenizer="byte")
     for grow in (go_on, lambda model: model.add_tokens(["a"])):
         with pytest.raises(ParameterError, match="ByteTokenizer learns no further"):

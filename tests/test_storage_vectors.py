@@ -30,7 +30,7 @@ def test_wanted_words_are_read_with_and_without_a_header(
 
 
 def test_words_are_what_the_file_says(tmp_path: Path) -> None:
-    """White space that is not ASCII, bytes that are no UTF-8, words of several parts."""
+    """Other white space than ASCII, bytes that are no UTF-8, words of several parts."""
     lines = ["été 1 2", "\u00a0 3 4", ". . . 5 6", "name@domain.com at 7 8", "7 9 10"]
     path = tmp_path / "v.txt"
     path.write_bytes("\n".join(lines).encode() + b"\n\xff\xfe 11 12\n")

@@ -13,8 +13,8 @@ from rnnkit.compiler import trace
 from rnnkit.errors import InputError, InputTypeError, NonFiniteError, ParameterError
 from rnnkit.model import Network, NetworkConfig
 from rnnkit.runtime import LanguageModel, NeuralCache, Options
-from rnnkit.runtime.scorer import Scorer
 from rnnkit.runtime.encoder import IdEncoder
+from rnnkit.runtime.scorer import Scorer
 from rnnkit.testing import reference
 from rnnkit.training import DynamicEvaluation, gradient_rms
 

@@ -168,7 +168,8 @@ enum rk_status rk_window_state_width(const struct rk_window *window, size_t laye
 /* ------------------------------------------------------------------ update */
 
 /* A solver for weights of this shape. By tensor: whether alpha applies (not 0), whether it
- * keeps its values (not 0), and limits kept after each update (low, high; -inf, inf: none). */
+ * keeps its values (not 0), and limits kept after each update (low, high; -inf, inf:
+ * none). */
 enum rk_status rk_network_solver_create(struct rk_solver **solver,
                                         const struct rk_weights *weights,
                                         const struct rk_solver_options *options,

@@ -480,7 +480,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self, encoder: Encoder, seed: int, vectors: Vectors | None
     ) -> Trainer:
         """Return a trainer of new weights."""
-        size = vectors and vectors.size
+        size = vectors.size if vectors else None
         network = Network(network_config(self, encoder, vector_size=size))
         rng = np.random.default_rng([seed, INITIAL_VALUES])
         weights = network.initial_weights(rng)

@@ -34,7 +34,7 @@ def network_config(
         ),
         tie_weights=bool(estimator.tie_weights),
         dtype=estimator.dtype,
-        head=make_head(estimator, len(encoder.tokens), before and before.head),
+        head=make_head(estimator, len(encoder.tokens), before.head if before else None),
     )
 
 

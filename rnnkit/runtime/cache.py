@@ -51,7 +51,7 @@ class NeuralCache(Scorer):
         theta: float = 0.3,
         weight: float = 0.1,
     ) -> None:
-        self.model = unwrapped(model, NetworkScorer)
+        self.model = unwrapped(model, NetworkScorer)  # type: ignore[type-abstract]
         self.window = check_integer("window", window, 1)
         self.theta = check_real("theta", theta, 0.0)
         self.weight = check_real("weight", weight, 0.0, 1.0)

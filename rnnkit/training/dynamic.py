@@ -22,7 +22,6 @@ from rnnkit.runtime.scorer import NetworkScorer, unwrapped
 from rnnkit.runtime.sweep import Step
 from rnnkit.training.windows import Windows
 
-
 SEGMENT = 5  # tokens; rates and decays below are for segments of so many
 RATES, DECAYS = (3e-5, 5e-5, 1e-4), (1e-3, 2e-3, 5e-3)
 PLAIN_RATES, PLAIN_DECAYS = (0.01, 0.03, 0.1, 0.3), (0.0, 1e-2)
