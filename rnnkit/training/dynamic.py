@@ -44,7 +44,7 @@ class DynamicEvaluation(NetworkScorer):
     ----------
     model : LanguageModel, or a fitted estimator
     learning_rate : float
-        With `rms` about 5e-5, without about 0.1; choose it on a validation text.
+        With `rms` about 5e-5, without about 0.1; `tuned` chooses it.
     decay : float, default=0.0
         How fast the weights go back to their first values, 0 to 1; with `rms` 1e-3 to
         5e-3 for segments of 5 tokens.
