@@ -182,13 +182,13 @@ enum rk_status rk_window_state_width(const struct rk_window *window, size_t laye
 
 /* ------------------------------------------------------------------ update */
 
-/* A solver for weights of this shape. By tensor: its weight decay, and limits kept after
- * each update (low, high; -inf, inf: none). */
+/* A solver for weights of this shape. By tensor: its weight decay, whether it keeps its
+ * values (not 0), and limits kept after each update (low, high; -inf, inf: none). */
 enum rk_status rk_network_solver_create(struct rk_solver **solver,
                                         const struct rk_weights *weights,
                                         const struct rk_solver_options *options,
-                                        const double *alpha, const double (*limits)[2],
-                                        struct rk_error *error);
+                                        const double *alpha, const uint8_t *frozen,
+                                        const double (*limits)[2], struct rk_error *error);
 
 /* A moment of a tensor (see rk_solver_n_moments), shaped like it. */
 enum rk_status rk_network_solver_get(void *plain, const struct rk_solver *solver,

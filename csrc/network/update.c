@@ -5,8 +5,8 @@
 enum rk_status rk_network_solver_create(struct rk_solver **solver,
                                         const struct rk_weights *weights,
                                         const struct rk_solver_options *options,
-                                        const double *alpha, const double (*limits)[2],
-                                        struct rk_error *error)
+                                        const double *alpha, const uint8_t *frozen,
+                                        const double (*limits)[2], struct rk_error *error)
 {
     *solver = NULL;
     size_t n = weights->n_tensors;
@@ -20,6 +20,7 @@ enum rk_status rk_network_solver_create(struct rk_solver **solver,
             .n_units = weights->tensors[i].by_units ? weights->tensors[i].width : 0,
             .is_table = weights->tensors[i].is_table,
             .alpha = alpha[i],
+            .is_frozen = frozen[i] != 0,
             .low = limits[i][0],
             .high = limits[i][1],
         };

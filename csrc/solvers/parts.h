@@ -8,8 +8,9 @@
 #include "solvers/solver.h"
 
 /* The arrays are cut into blocks, none across two tensors or through a line: a row of a
- * table, or a panel of a packed weight, with as many units as lanes. Threads own blocks;
- * the norm adds the blocks' sums in order, so that it does not depend on who made them. */
+ * table, or a panel of a packed weight, with as many units as lanes. What is frozen has
+ * none. Threads own blocks; the norm adds the blocks' sums in order, so that it does not
+ * depend on who made them. */
 struct rk_block {
     size_t offset, n_bytes, tensor;
 };

@@ -69,6 +69,8 @@ static size_t blocks_of(const struct rk_solver *solver,
                         const struct rk_solver_tensor *tensor)
 {
     size_t whole = block_bytes(solver, tensor);
+    if (tensor->is_frozen)
+        return 0;
     return tensor->n_bytes / whole + (tensor->n_bytes % whole != 0);
 }
 
@@ -77,8 +79,8 @@ static void cut_blocks(struct rk_solver *solver)
     struct rk_block *block = solver->blocks;
     for (size_t i = 0; i < solver->n_tensors; i++) {
         const struct rk_solver_tensor *tensor = &solver->tensors[i];
-        size_t whole = block_bytes(solver, tensor);
-        for (size_t done = 0; done < tensor->n_bytes; done += whole, block++) {
+        size_t whole = block_bytes(solver, tensor), n = blocks_of(solver, tensor);
+        for (size_t done = 0; n > 0; n--, done += whole, block++) {
             size_t left = tensor->n_bytes - done;
             *block = (struct rk_block){.offset = tensor->offset + done,
                                        .n_bytes = left < whole ? left : whole,

@@ -51,6 +51,7 @@ struct rk_solver_tensor {
     size_t n_units; /* where the gradient comes by units; else 0 */
     bool is_table;
     double alpha;     /* weight decay, >= 0 */
+    bool is_frozen;   /* keeps its values; its gradient is not in the norm */
     double low, high; /* limits after each step; -inf, inf: none */
 };
 

@@ -16,7 +16,7 @@ from rnnkit.cli.options import (
     value_of,
 )
 from rnnkit.cli.parameters import Parameter, estimator_parameters
-from rnnkit.errors import ParameterError
+from rnnkit.errors import ModelFormatError, ParameterError
 
 # Parameters that a command cannot offer, or sets by itself.
 NOT_OFFERED = ("input", "vocabulary", "warm_start")
@@ -40,6 +40,11 @@ def add_commands(commands: Any) -> None:
     )
     parser.add_argument(
         "--resume", action="store_true", help="go on with the newest checkpoint there"
+    )
+    parser.add_argument(
+        "--init",
+        metavar="MODEL",
+        help="go on from this model, with its settings where no others are given",
     )
     _add_parameters(parser)
     text = "try learning rates on files of text, and suggest one"
@@ -103,7 +108,13 @@ def _add_option(group: Any, parameter: Parameter) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Train, with the progress on standard error, and save."""
     check_writable(arguments.output)
-    model = model_of(arguments)
+    chosen = parameters_of(arguments)
+    if arguments.init is not None:
+        model = model_to_go_on_with(arguments.init, chosen)
+    elif chosen.get("extend_vocabulary"):
+        raise ParameterError("--extend-vocabulary needs the model to extend: --init")
+    else:
+        model = new_model(chosen)
     validation = None if arguments.valid is None else paths_of([arguments.valid])
     with contextlib.redirect_stdout(sys.stderr):
         model.fit(
@@ -112,7 +123,7 @@ def run(arguments: argparse.Namespace) -> None:
             checkpoint=arguments.checkpoint,
             resume=arguments.resume,
         )
-    model.save(arguments.output)
+    model.set_params(warm_start=False).save(arguments.output)
 
 
 def run_find_rate(arguments: argparse.Namespace) -> None:
@@ -120,7 +131,7 @@ def run_find_rate(arguments: argparse.Namespace) -> None:
     from rnnkit.estimators import find_learning_rate
 
     found = find_learning_rate(
-        model_of(arguments),
+        new_model(parameters_of(arguments)),
         paths_of(arguments.files),
         low=arguments.low,
         high=arguments.high,
@@ -137,32 +148,47 @@ def run_find_rate(arguments: argparse.Namespace) -> None:
     print(f"suggestion: --learning-rate-init {found.suggestion:.2g}")
 
 
-def model_of(arguments: argparse.Namespace) -> Any:
-    """The estimator that the options describe."""
+def parameters_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The estimator's parameters that were given, cell and tokenizer made if needed."""
     from rnnkit import plugins, recipes
-    from rnnkit.estimators import RNNLanguageModel
 
     chosen: dict[str, Any] = {"verbose": 1}
     if arguments.recipe is not None:
         chosen |= recipes.parameters(arguments.recipe)
-    chosen |= {
-        p.name: getattr(arguments, p.name)
-        for p in offered_parameters()
-        if p.name in arguments
-    }
-    defaults = {p.name: p.default for p in offered_parameters()}
+    offered = {p.name: p.default for p in offered_parameters()}
+    chosen |= {name: getattr(arguments, name) for name in offered if name in arguments}
     for part, make, params in (
         ("cell", plugins.make_cell, arguments.cell_param),
         ("tokenizer", plugins.make_tokenizer, arguments.tokenizer_param),
     ):
         if params:
-            made = make(chosen.get(part, defaults[part]))
+            made = make(chosen.get(part, offered[part]))
             chosen[part] = with_params(made, dict(params))
     if "tokenizer" in chosen and chosen["tokenizer"] is None:
         raise ParameterError(
             "--tokenizer none: sequences of ids are read in Python alone"
         )
+    return chosen
+
+
+def new_model(chosen: dict[str, Any]) -> Any:
+    """The estimator with these parameters."""
+    from rnnkit.estimators import RNNLanguageModel
+
     return RNNLanguageModel(input="filename", **chosen)
+
+
+def model_to_go_on_with(path: str, chosen: dict[str, Any]) -> Any:
+    """The model of a file, fitted, which goes on from its weights in `fit`."""
+    from rnnkit.estimators import load
+
+    if "tokenizer" in chosen:
+        raise ParameterError("--tokenizer: a model goes on with its own; leave it out")
+    try:
+        model = load(path)
+    except ModelFormatError as error:
+        raise ModelFormatError(f"{path}: {error}") from None
+    return model.set_params(**chosen, warm_start=True, input="filename")
 
 
 def with_params(part: Any, params: dict[str, Any]) -> Any:

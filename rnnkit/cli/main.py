@@ -17,6 +17,7 @@ from rnnkit.cli import (
     plugin_commands,
     predict,
     recipe_commands,
+    rescore,
 )
 from rnnkit.errors import ParameterError, RnnkitError, UnknownNameError
 
@@ -88,6 +89,7 @@ def make_parser() -> argparse.ArgumentParser:
         fit,
         recipe_commands,
         predict,
+        rescore,
         plugin_commands,
         doctor,
         demo,

@@ -119,6 +119,7 @@ class Solver:
         epsilon: float = 1e-8,
         momentum: float = 0.9,
         alpha: float | Sequence[float] = 0.0,
+        frozen: Sequence[bool] | None = None,
         limits: Limits | None = None,
     ) -> None: ...
     @property

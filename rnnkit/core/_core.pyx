@@ -730,6 +730,8 @@ cdef class Solver:
         Of "momentum" and "nesterov".
     alpha : float or sequence of float, default=0.0
         Weight decay, of all tensors or by tensor.
+    frozen : sequence of bool, default=None
+        By tensor, whether it keeps its values; its gradient is not in the norm.
     limits : sequence of (low, high) or None, default=None
         By tensor, the range that its elements are kept in after each update.
 
@@ -744,7 +746,7 @@ cdef class Solver:
 
     def __cinit__(self, Weights weights not None, str kind not None, *, double beta_1=0.9,
                   double beta_2=0.999, double epsilon=1e-8, double momentum=0.9,
-                  alpha=0.0, limits=None):
+                  alpha=0.0, frozen=None, limits=None):
         cdef rk.rk_solver_options options
         cdef rk.rk_error error
         cdef rk.rk_status status
@@ -756,16 +758,19 @@ cdef class Solver:
         self.weights = weights
         n = len(weights.shapes)
         alpha = [alpha] * n if np.ndim(alpha) == 0 else alpha
+        frozen = [False] * n if frozen is None else [bool(stays) for stays in frozen]
         limits = [None] * n if limits is None else limits
         limits = [(-math.inf, math.inf) if pair is None else pair for pair in limits]
         alpha_array = plain("alpha", alpha, (n,), "float64")
+        frozen_array = plain("frozen", np.array(frozen, np.uint8), (n,), "uint8")
         limit_array = plain("limits", limits, (n, 2), "float64")
         cdef const void *alpha_data = read_from(alpha_array)
+        cdef const void *frozen_data = read_from(frozen_array)
         cdef const void *limit_data = read_from(limit_array)
         with nogil:
             status = rk.rk_network_solver_create(
                 &self.handle, weights.handle, &options, <const double *>alpha_data,
-                <const double (*)[2]>limit_data, &error)
+                <const uint8_t *>frozen_data, <const double (*)[2]>limit_data, &error)
         check(status, &error)
 
     def __dealloc__(self):

@@ -173,8 +173,8 @@ cdef extern from "network/network.h" nogil:
 
     rk_status rk_network_solver_create(rk_solver **solver, const rk_weights *weights,
                                        const rk_solver_options *options,
-                                       const double *alpha, const double (*limits)[2],
-                                       rk_error *error)
+                                       const double *alpha, const uint8_t *frozen,
+                                       const double (*limits)[2], rk_error *error)
     rk_status rk_network_solver_get(void *plain, const rk_solver *solver,
                                     const rk_weights *weights, size_t moment, size_t index,
                                     rk_error *error)

@@ -3,7 +3,7 @@
 
 import math
 import numbers
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -127,6 +127,18 @@ def averaging() -> tuple[Check, str]:
     return check, f"True, False, a number of epochs >= 0 or {TRIGGERED!r}"
 
 
+def strings() -> tuple[Check, str]:
+    """Accept None, a str, and sequences of them."""
+
+    def check(value: Any) -> bool:
+        if value is None or isinstance(value, str):
+            return True
+        is_sequence = isinstance(value, Sequence) and not isinstance(value, bytes)
+        return is_sequence and all(isinstance(item, str) for item in value)
+
+    return check, "a str, a sequence of them, or None"
+
+
 PARAMETERS: dict[str, tuple[Check, str]] = {
     "hidden_size": integer(1, 1 << 16),
     "num_layers": integer(1, 64),
@@ -170,6 +182,7 @@ PARAMETERS: dict[str, tuple[Check, str]] = {
     "augmented_loss": real(0, brackets="[)"),
     "augmented_temperature": real(0, brackets="()"),
     "max_grad_norm": real(0, brackets="()", none=True),
+    "frozen": strings(),
     "average": averaging(),
     "average_patience": integer(0),
     "carry_state": boolean(),
@@ -180,6 +193,7 @@ PARAMETERS: dict[str, tuple[Check, str]] = {
     "n_iter_no_change": integer(1),
     "tol": real(0, brackets="[)"),
     "warm_start": boolean(),
+    "extend_vocabulary": boolean(),
     "input": choice(*INPUTS),
     "documents": choice(None, *DOCUMENTS),
     "n_threads": threads(),

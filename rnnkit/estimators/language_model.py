@@ -23,8 +23,10 @@ from rnnkit.estimators.components import (
     make_encoder,
     storable_parameters,
 )
+from rnnkit.estimators.growth import with_encoder
 from rnnkit.estimators.prediction import PredictionMixin
 from rnnkit.estimators.settings import equations, network_config, training_config
+from rnnkit.estimators.vectors import Vectors
 from rnnkit.model import Network
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.encoder import Encoder
@@ -62,7 +64,13 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
     num_layers : int, default=1
         Layers of cells, one above the other.
     embedding_size : int, default=None
-        Width of an embedded token; as `hidden_size` by default.
+        Width of an embedded token; by default that of the vectors of `embedding`, or
+        `hidden_size`.
+    embedding : path, mapping, array or None, default=None
+        First vectors of the tokens: a file of word vectors in the text format of
+        word2vec and GloVe, a mapping from tokens to vectors, or an array of one row a
+        token. A token that has none there keeps the one that is drawn. `frozen`
+        "embedding.weight" holds them still. A model file keeps the weights alone.
     tie_weights : bool, default=False
         Use the embedding as output weights too; not with `head` "adaptive".
     projection : bool or None, default=None
@@ -167,6 +175,10 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         What the logits of both its distributions are divided by.
     max_grad_norm : float or None, default=5.0
         Clip the gradient to this norm over all parameters; None: do not.
+    frozen : str, sequence of str, or None, default=None
+        Names of `params_` that keep their values, with * for any letters; in a str
+        several are parted by commas, as in "embedding.weight,rnn.*_l0". The norm of
+        the gradient is that of the others.
     average : float, bool or str, default=False
         Validate and predict with the mean of the weights over steps, while training
         goes on from the weights themselves: from the first step on (True), after so
@@ -195,6 +207,9 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         What counts as an improvement, in nats a token.
     warm_start : bool, default=False
         Let `fit` go on from the weights and the vocabulary that there are.
+    extend_vocabulary : bool, default=False
+        With `warm_start`: let `fit` add the new tokens of its text to the vocabulary,
+        those that the tokenizer would keep of this text; see `add_tokens`.
     input : str, default="content"
         What X holds: "content" (texts), "filename" (names of files, .gz by suffix) or
         "file" (objects with `read`).
@@ -253,6 +268,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         hidden_size: int = 128,
         num_layers: int = 1,
         embedding_size: int | None = None,
+        embedding: Any = None,
         tie_weights: bool = False,
         projection: bool | None = None,
         head: str = "softmax",
@@ -292,6 +308,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         augmented_loss: float = 0.0,
         augmented_temperature: float = 10.0,
         max_grad_norm: float | None = 5.0,
+        frozen: Any = None,
         average: bool | float | str = False,
         average_patience: int = 5,
         carry_state: bool = False,
@@ -302,6 +319,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         n_iter_no_change: int = 3,
         tol: float = 1e-4,
         warm_start: bool = False,
+        extend_vocabulary: bool = False,
         input: str = "content",
         documents: str | None = None,
         random_state: Any = None,
@@ -315,6 +333,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.embedding_size = embedding_size
+        self.embedding = embedding
         self.tie_weights = tie_weights
         self.projection = projection
         self.head = head
@@ -354,6 +373,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self.augmented_loss = augmented_loss
         self.augmented_temperature = augmented_temperature
         self.max_grad_norm = max_grad_norm
+        self.frozen = frozen
         self.average = average
         self.average_patience = average_patience
         self.carry_state = carry_state
@@ -364,6 +384,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.warm_start = warm_start
+        self.extend_vocabulary = extend_vocabulary
         self.input = input
         self.documents = documents
         self.random_state = random_state
@@ -422,28 +443,39 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
             self._check_no_validation(
                 "nothing is held out; pass X_val, or set early_stopping=True"
             )
-        goes_on = self.warm_start and self.__sklearn_is_fitted__()
-        encoder = self._model.encoder if goes_on else make_encoder(self)
+        before = self._model if self.warm_start and hasattr(self, "_model") else None
+        grows = before is not None and self.extend_vocabulary
+        encoder = make_encoder(self) if before is None else before.encoder
         seed = self._seed_of_run(checkpoint, resume)
-        documents = encoder.read(X, self.input, self.documents)
+        X = encoder.read(X, self.input, self.documents, grows=grows)
+        documents, held_out = X, None
         weight = check_sample_weight(sample_weight, len(documents))
-        held_out = None
-        if X_val is not None:
-            held_out = encoder.read(X_val, self.input, self.documents)
-        elif self.early_stopping:
+        if X_val is None and self.early_stopping:
             documents, held_out, kept = self._hold_out(documents, seed)
             weight = None if weight is None else weight[kept]
-        if not goes_on:
-            encoder.learn(documents)
-        trainer = self._new_trainer(encoder, seed, goes_on)
+        # Of ids none is unknown: those held out belong to the vocabulary as well.
+        text = X if encoder.tokenizer is None else documents
+        vectors = None
+        if before is None:
+            encoder.learn(text)
+            vectors = self._vectors(encoder)
+            trainer = self._new_trainer(encoder, seed, vectors)
+        else:
+            if grows:
+                before = with_encoder(before, encoder.grown(text), self.embedding)
+            encoder = before.encoder
+            trainer = self._trainer_from(before, seed)
         windows = self._windows(encoder, documents, weight)
-        del documents  # from here on the ids are enough
+        del X, text, documents  # from here on the ids are enough
+        if X_val is not None:
+            held_out = encoder.read(X_val, self.input, self.documents)
         validate = checkpoints = unseen = None
         if held_out is not None:
             unseen = encoder.encode(held_out)
             validate = self._validation(trainer, encoder, unseen)
         if checkpoint is not None:
-            checkpoints = Checkpoints(checkpoint, trainer.identity(windows, unseen))
+            identity = {**trainer.identity(windows, unseen), "embedding": str(vectors)}
+            checkpoints = Checkpoints(checkpoint, identity)
         with self._publishing(trainer, encoder, goes_on=False):
             trainer.fit(windows, validate, checkpoints, resume=resume)
         return self
@@ -460,8 +492,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
 
         The first call fixes the vocabulary: that of `vocabulary`, or of its documents.
         Later ones go on with solver, order and (`carry_state`) the state where the text
-        stopped. After `fit`, a load, a copy or `set_weights` the solver starts anew.
-        Nothing is held out.
+        stopped. After `fit`, a load, a copy, `set_weights` or `add_tokens` the solver
+        starts anew. Nothing is held out.
 
         Parameters
         ----------
@@ -494,10 +526,15 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
             encoder.learn(documents)
         trainer = getattr(self, "_trainer", None)
         if trainer is None:
-            trainer = self._new_trainer(encoder, seed_from(self.random_state), goes_on)
+            seed = seed_from(self.random_state)
+            trainer = (
+                self._trainer_from(self._model, seed)
+                if goes_on
+                else self._new_trainer(encoder, seed, self._vectors(encoder))
+            )
         else:
             trainer.go_on_with(
-                network_config(self, encoder),
+                network_config(self, encoder, before=trainer.network.config),
                 training_config(self, trainer.config.seed),
             )
         with self._publishing(trainer, encoder, goes_on=True):
@@ -524,7 +561,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         documents = encoder.read(X, self.input, self.documents)
         weight = check_sample_weight(sample_weight, len(documents))
         encoder.learn(documents)
-        trainer = self._new_trainer(encoder, seed_from(self.random_state), False)
+        seed = seed_from(self.random_state)
+        trainer = self._new_trainer(encoder, seed, self._vectors(encoder))
         return trainer, self._windows(encoder, documents, weight)
 
     def _hold_out(
@@ -534,29 +572,46 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         rng = None if self.carry_state else np.random.default_rng([seed, HELD_OUT])
         return hold_out(documents, self.validation_fraction, rng)
 
-    def _new_trainer(self, encoder: Encoder, seed: int, goes_on: bool) -> Trainer:
-        """Return a trainer of new weights, or of those that there are."""
-        network = Network(network_config(self, encoder))
-        if goes_on:
-            values = self._model.params
-            check_values(network, values, "the network cannot change in a warm start")
-            if equations(network.config) != equations(self._model.network.config):
-                raise ParameterError(
-                    "the cell's equations are not those that its weights were learned "
-                    f"with (cell={self.cell!r}); set its parameters back, or fit with "
-                    "warm_start=False"
-                )
-            learned_with = self._model.network.config.zoneout
-            if network.config.zoneout != learned_with:
-                raise ParameterError(
-                    f"zoneout={self.zoneout!r} is not that with which the weights were "
-                    f"learned, {dict(learned_with)}; set it back, or fit with "
-                    "warm_start=False"
-                )
-            weights = network.weights(values)
-        else:
-            rng = np.random.default_rng([seed, INITIAL_VALUES])
-            weights = network.initial_weights(rng)
+    def _vectors(self, encoder: Encoder) -> Vectors | None:
+        """Return the first vectors of a new model that come from outside."""
+        if self.embedding is None:
+            return None
+        vectors = Vectors.of(self.embedding, encoder.tokens)
+        if self.verbose:
+            n, n_tokens = len(vectors.ids), len(encoder.tokens)
+            print(f"embedding: {n:,} of {n_tokens:,} tokens have a vector")
+        return vectors
+
+    def _new_trainer(
+        self, encoder: Encoder, seed: int, vectors: Vectors | None
+    ) -> Trainer:
+        """Return a trainer of new weights."""
+        size = vectors.size if vectors else None
+        network = Network(network_config(self, encoder, vector_size=size))
+        rng = np.random.default_rng([seed, INITIAL_VALUES])
+        weights = network.initial_weights(rng)
+        if vectors:
+            vectors.put_into(weights)
+        return Trainer(network, weights, training_config(self, seed))
+
+    def _trainer_from(self, model: LanguageModel, seed: int) -> Trainer:
+        """Return a trainer that goes on with the weights of a model."""
+        before = model.network.config
+        network = Network(network_config(self, model.encoder, before=before))
+        check_values(network, model.params, "the network cannot change in a warm start")
+        if equations(network.config) != equations(before):
+            raise ParameterError(
+                "the cell's equations are not those that its weights were learned "
+                f"with (cell={self.cell!r}); set its parameters back, or fit with "
+                "warm_start=False"
+            )
+        if network.config.zoneout != before.zoneout:
+            raise ParameterError(
+                f"zoneout={self.zoneout!r} is not that with which the weights were "
+                f"learned, {dict(before.zoneout)}; set it back, or fit with "
+                "warm_start=False"
+            )
+        weights = network.weights(model.params)
         return Trainer(network, weights, training_config(self, seed))
 
     def _windows(self, encoder: Encoder, documents: list[Any], weight: Any) -> Windows:
@@ -607,12 +662,16 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
 
     def _adopt(self, model: LanguageModel, history: History) -> None:
         """Become fitted with a model, and show what it has learned."""
+        self._show(model)
+        for name, value in asdict(history).items():
+            setattr(self, f"{name}_", value)
+
+    def _show(self, model: LanguageModel) -> None:
+        """Take a model, of the same history, and show what it has learned."""
         self._model = model
         self.vocabulary_ = list(model.encoder.tokens)
         self.tokenizer_ = model.encoder.tokenizer
         self.n_parameters_ = model.n_parameters
-        for name, value in asdict(history).items():
-            setattr(self, f"{name}_", value)
 
     # ---------------------------------------------------------------------- weights
 
@@ -640,6 +699,40 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self._model = LanguageModel(
             model.network, weights, model.encoder, facts=model.facts
         )
+        self._trainer = None
+        return self
+
+    def add_tokens(self, tokens: Any) -> Self:
+        """Add tokens to the vocabulary, behind those that there are.
+
+        Old tokens keep their ids and weights. What is new in the embedding, the output
+        weights and the bias begins as the mean of what is old, so that n new tokens
+        beside V old ones take at most n / (n + V) of the probability (with head
+        "adaptive" of that of the last cluster, which they join). Training goes on from
+        there: `fit` with `warm_start`, or `partial_fit`. A vector that `embedding` has
+        by token stands for the mean.
+
+        Parameters
+        ----------
+        tokens : iterable of str
+            Each must be one token for the tokenizer; those that are known already are
+            passed over. ``tokenizer_.new_tokens(texts)`` gives those of a text. For a
+            model of ids a number: how many there are more.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ParameterError
+            The tokenizer's vocabulary cannot grow, as that of bytes or of subwords.
+        InputError, InputTypeError
+            One of them is no token.
+        """
+        model = self._fitted()
+        encoder = model.encoder.with_tokens(tokens)
+        self._show(with_encoder(model, encoder, self.embedding))
         self._trainer = None
         return self
 

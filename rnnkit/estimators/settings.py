@@ -7,17 +7,28 @@ from typing import Any
 
 from rnnkit.compiler import Graph, recurrent_weights
 from rnnkit.errors import ParameterError
-from rnnkit.estimators.components import layer_graphs, make_head
+from rnnkit.estimators.components import layer_graphs, make_head, names
 from rnnkit.model import Dropout, NetworkConfig, Penalties
 from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.options import resolve_threads
 from rnnkit.training.config import TrainingConfig
 
 
-def network_config(estimator: Any, encoder: Encoder) -> NetworkConfig:
-    """Return the network that the parameters ask for."""
+def network_config(
+    estimator: Any,
+    encoder: Encoder,
+    *,
+    before: NetworkConfig | None = None,
+    vector_size: int | None = None,
+) -> NetworkConfig:
+    """Return the network that the parameters ask for.
+
+    What they leave open is as it was `before`, if training goes on; else the embedding
+    has the width of the vectors that are given, or that of a layer.
+    """
     hidden_size = int(estimator.hidden_size)
-    embedding_size = int(estimator.embedding_size or hidden_size)
+    chosen = before.embedding_size if before else vector_size or hidden_size
+    embedding_size = int(estimator.embedding_size or chosen)
     graphs = layer_graphs(
         estimator.cell, embedding_size, hidden_size, estimator.num_layers
     )
@@ -31,7 +42,7 @@ def network_config(estimator: Any, encoder: Encoder) -> NetworkConfig:
         tie_weights=tie_weights,
         projection=bool(projection),
         dtype=estimator.dtype,
-        head=make_head(estimator, len(encoder.tokens)),
+        head=make_head(estimator, len(encoder.tokens), before.head if before else None),
         zoneout=_zoneout(estimator.zoneout, graphs),
     )
     _check_training_of(config, estimator)
@@ -78,8 +89,8 @@ def equations(config: NetworkConfig) -> list[bytes]:
 def training_config(estimator: Any, seed: int) -> TrainingConfig:
     """Return how to train."""
     params = estimator.get_params(deep=False)
-    names = {f.name for f in fields(TrainingConfig)} & set(params)
-    settings = {name: params[name] for name in names}
+    shared = {f.name for f in fields(TrainingConfig)} & set(params)
+    settings = {name: params[name] for name in shared}
     shuffle = params["shuffle"]
     settings["shuffle"] = not params["carry_state"] if shuffle is None else shuffle
     settings["dropout"] = _dropout(params)
@@ -88,6 +99,7 @@ def training_config(estimator: Any, seed: int) -> TrainingConfig:
         float(params["temporal_activation_penalty"]),
     )
     settings["max_grad_norm"] = params["max_grad_norm"] or 0.0
+    settings["frozen"] = names(params["frozen"])
     settings["n_threads"] = resolve_threads(params["n_threads"])
     return TrainingConfig(**settings, seed=seed)
 

@@ -3,6 +3,7 @@
 
 from rnnkit.model.config import DTYPES, NetworkConfig
 from rnnkit.model.dropout import NO_DROPOUT, NO_PENALTIES, Dropout, Penalties
+from rnnkit.model.growth import grown_values
 from rnnkit.model.head import HEADS, MAX_CLUSTERS, MAX_SAMPLES, Head, chosen_cutoffs
 from rnnkit.model.network import Network, named_parameters
 from rnnkit.model.projection import PROJECTION_WEIGHT
@@ -21,5 +22,6 @@ __all__ = [
     "NetworkConfig",
     "Penalties",
     "chosen_cutoffs",
+    "grown_values",
     "named_parameters",
 ]

@@ -41,6 +41,7 @@ class TrainingConfig:
     augmented_loss: float = 0.0
     augmented_temperature: float = 10.0
     max_grad_norm: float = 5.0
+    frozen: tuple[str, ...] = ()
     average: bool | float | str = False
     average_patience: int = 5
     dropout: Dropout = NO_DROPOUT
@@ -66,7 +67,8 @@ class TrainingConfig:
     def solver_settings(self) -> tuple:
         """What a solver is made of."""
         momenta = (self.momentum, self.beta_1, self.beta_2, self.epsilon)
-        return (self.solver_kind, *momenta, self.alpha, self.projection_alpha)
+        decay = (self.alpha, self.projection_alpha)
+        return (self.solver_kind, *momenta, *decay, self.frozen)
 
     def weight_decay(self, parameter: Parameter) -> float:
         """Return the coefficient of a parameter's L2 penalty."""

@@ -21,6 +21,7 @@ from rnnkit.training.average import Average
 from rnnkit.training.budget import Budget
 from rnnkit.training.checkpoints import Checkpoints, Tensors, fingerprint
 from rnnkit.training.config import TrainingConfig
+from rnnkit.training.frozen import are_frozen
 from rnnkit.training.history import History, Totals
 from rnnkit.training.progress import EpochResult, Progress
 from rnnkit.training.run import Run
@@ -74,6 +75,7 @@ class Trainer:
             epsilon=config.epsilon,
             momentum=config.momentum,
             alpha=[config.weight_decay(p) for p in network.parameters],
+            frozen=are_frozen([p.name for p in network.parameters], config.frozen),
             limits=[p.limits for p in network.parameters],
         )
         self._average = Average(*config.averaging)
