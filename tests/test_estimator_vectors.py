@@ -140,8 +140,8 @@ def test_new_tokens_take_their_vectors_too() -> None:
     [
         ({"embedding": VECTORS, "embedding_size": 5}, ParameterError,
          "embedding_size=5, but the vectors of embedding have 4 numbers"),
-        ({"embedding": VECTORS, "tie_weights": True, "projection": False}, ParameterError,
-         "embedding_size=4, the top layer gives 6"),
+        ({"embedding": VECTORS, "tie_weights": True, "projection": False},
+         ParameterError, "embedding_size=4, the top layer gives 6"),
         ({"embedding": 5}, InputTypeError, "embedding is of type int; allowed: a file"),
         ({"embedding": {"whale": [1.0]}}, InputError,
          "a vector for none of the 9 tokens"),
