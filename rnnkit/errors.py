@@ -37,6 +37,13 @@ class ModelFormatError(RnnkitError, ValueError):
     """A model file that is malformed."""
 
 
+class ConversionError(RnnkitError, ValueError):
+    """A model of another library that cannot be taken over, or one that cannot go there.
+
+    Also when what was converted does not compute the same numbers.
+    """
+
+
 class NonFiniteError(RnnkitError, FloatingPointError):
     """A loss or a gradient that is NaN or infinite."""
 

@@ -25,6 +25,7 @@ from rnnkit.estimators.components import (
 )
 from rnnkit.estimators.prediction import PredictionMixin
 from rnnkit.estimators.settings import equations, network_config, training_config
+from rnnkit.interchange.pytorch import to_torch_state_dict
 from rnnkit.model import Network
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.encoder import Encoder
@@ -527,6 +528,23 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         )
         self._trainer = None
         return self
+
+    def to_torch_state_dict(self) -> dict[str, np.ndarray]:
+        """Return copies of the weights for PyTorch's `load_state_dict`.
+
+        Returns
+        -------
+        dict of str to array
+            For a module with `embedding`, `rnn` (nn.RNN, nn.LSTM or nn.GRU) and
+            `output` (nn.Linear, or nn.AdaptiveLogSoftmaxWithLoss); `torch.as_tensor`
+            makes tensors of the arrays.
+
+        Raises
+        ------
+        ConversionError
+            A layer computes what no such module does; the message names it.
+        """
+        return to_torch_state_dict(self._fitted())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file, from which `rnnkit.load` makes it again.
