@@ -75,8 +75,8 @@ def estimator_of(parts: Parts, parameters: dict[str, Any]) -> RNNLanguageModel:
     model = parts.model(_encoder_of(lm))
     if equations(network_config(lm, model.encoder)) != equations(model.network.config):
         raise ConversionError(
-            "the layers differ in their cells or sizes, which RNNLanguageModel does not "
-            "know; the functions of rnnkit.interchange give a model that predicts"
+            "the layers differ in their cells or sizes, which RNNLanguageModel does "
+            "not know; the functions of rnnkit.interchange give a model that predicts"
         )
     lm._adopt(model.with_facts(Facts(cell=cell_record(lm.cell))), History())
     return lm

@@ -25,6 +25,7 @@ from rnnkit.estimators.components import (
 )
 from rnnkit.estimators.prediction import PredictionMixin
 from rnnkit.estimators.settings import equations, network_config, training_config
+from rnnkit.interchange.onnx_export import export_onnx
 from rnnkit.interchange.pytorch import to_torch_state_dict
 from rnnkit.model import Network
 from rnnkit.runtime.corpus import Corpus
@@ -545,6 +546,27 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
             A layer computes what no such module does; the message names it.
         """
         return to_torch_state_dict(self._fitted())
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the model as ONNX, and its vocabulary as JSON beside it.
+
+        Before that ONNX Runtime runs it, and must compute the same. Needs the packages
+        of the extra `rnnkit[onnx]`.
+
+        Parameters
+        ----------
+        path : str or path
+            As in "model.onnx". Inputs are `ids` (batch, steps) and the states; outputs
+            `logits` (batch, steps, V) and the states afterwards.
+
+        Raises
+        ------
+        MissingPackageError
+            The packages are not there.
+        ConversionError
+            The model cannot be written, or computes other numbers there.
+        """
+        export_onnx(self._fitted(), path)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file, from which `rnnkit.load` makes it again.

@@ -142,8 +142,8 @@ def _layers(tensors: dict[str, Array], cell: Any) -> list[Layer]:
         groups.setdefault(key, {})[match["tensor"]] = tensors.pop(name)
     if not groups:
         raise ConversionError(
-            "there is no recurrent layer: no tensor is called weight_ih_l0, as those of "
-            "nn.RNN, nn.LSTM and nn.GRU are"
+            "there is no recurrent layer: no tensor is called weight_ih_l0, as those "
+            "of nn.RNN, nn.LSTM and nn.GRU are"
         )
     _check_order({module for module, _ in groups})
     for module, k in groups:
