@@ -12,7 +12,12 @@ if (
     TYPE_CHECKING
 ):  # what checkers and editors read; show_versions stands above this file
     from rnnkit.cells import Cell
-    from rnnkit.estimators import RNNLanguageModel, from_torch_state_dict, load
+    from rnnkit.estimators import (
+        RNNLanguageModel,
+        from_onnx,
+        from_torch_state_dict,
+        load,
+    )
     from rnnkit.plugins import register_cell, register_tokenizer
     from rnnkit.tokenizers import (
         ByteTokenizer,
@@ -27,6 +32,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "RNNLanguageModel": "rnnkit.estimators",
     "load": "rnnkit.estimators",
+    "from_onnx": "rnnkit.estimators",
     "from_torch_state_dict": "rnnkit.estimators",
     "Cell": "rnnkit.cells",
     "Tokenizer": "rnnkit.tokenizers",
@@ -48,6 +54,7 @@ __all__ = [
     "WhitespaceTokenizer",
     "WordTokenizer",
     "__version__",
+    "from_onnx",
     "from_torch_state_dict",
     "load",
     "register_cell",

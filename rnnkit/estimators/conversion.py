@@ -10,7 +10,7 @@ from rnnkit.estimators.checks import check_parameters
 from rnnkit.estimators.components import cell_record, make_encoder
 from rnnkit.estimators.language_model import RNNLanguageModel
 from rnnkit.estimators.settings import equations, network_config
-from rnnkit.interchange import pytorch
+from rnnkit.interchange import onnx_import, pytorch
 from rnnkit.interchange.parts import Parts
 from rnnkit.plugins import BUILT_IN, make_cell
 from rnnkit.runtime.encoder import Encoder
@@ -63,6 +63,28 @@ def from_torch_state_dict(
         div_value=div_value,
     )
     return estimator_of(parts, parameters)
+
+
+def from_onnx(model: Any, **parameters: Any) -> RNNLanguageModel:
+    """Make a fitted estimator of an ONNX model; needs the package onnx.
+
+    Parameters
+    ----------
+    model : path, bytes or onnx.ModelProto
+        Of an embedding (Gather), RNN, GRU or LSTM nodes, and a linear output. It is run
+        beside its copy, by ONNX Runtime where that is installed.
+    **parameters
+        Others of `RNNLanguageModel`, as in `from_torch_state_dict`.
+
+    Raises
+    ------
+    MissingPackageError
+        The package onnx is not there.
+    ConversionError
+        What is not supported, by the name of its node; or the copy computes other
+        numbers.
+    """
+    return estimator_of(onnx_import.read_onnx(model), parameters)
 
 
 def estimator_of(parts: Parts, parameters: dict[str, Any]) -> RNNLanguageModel:

@@ -21,7 +21,7 @@ from rnnkit.compiler import Graph, trace
 from rnnkit.errors import ConversionError, MissingPackageError
 from rnnkit.interchange.onnx_nodes import Array, CellNodes, Constants, Nodes
 from rnnkit.interchange.running import run
-from rnnkit.interchange.standard import Standard, recognised
+from rnnkit.interchange.standard import Standard, recognised, tensor_of
 from rnnkit.runtime.model import LanguageModel
 from rnnkit.storage.files import replace_file
 
@@ -67,7 +67,7 @@ def export_onnx(model: LanguageModel, path: str | os.PathLike[str]) -> None:
 
 def to_onnx_bytes(model: LanguageModel) -> bytes:
     """Return the ONNX file's content, not tried yet."""
-    _package("onnx")
+    package("onnx")
     import onnx
     from onnx import helper, numpy_helper
 
@@ -282,11 +282,8 @@ def operator_weights(
     blocks: dict[tuple[str, str], Array] = {}
     for parameter in trace(standard.cell, 1, standard.hidden_size).parameters:
         rows = np.split(values[parameter.name], parameter.blocks)
-        tensor, _, side = parameter.name.rpartition("_")
-        on = {"ih": "x", "hh": "h", "1": "h"}.get(side, side)
-        what = f"{tensor.partition('_')[0]}_{on}"
         for gate, block in zip(parameter.block_names, rows, strict=True):
-            blocks[what, gate] = block
+            blocks[tensor_of(parameter.name), gate] = block
 
     def gathered(what: str, gates: str) -> Array:
         return np.concatenate([blocks[what, gate] for gate in gates])
@@ -300,7 +297,7 @@ def operator_weights(
         ],
     }
     if "peephole" in values:
-        weights["P"] = gathered("_peephole", PEEPHOLES)[None]
+        weights["P"] = gathered("peephole", PEEPHOLES)[None]
     return weights
 
 
@@ -309,7 +306,7 @@ def operator_weights(
 
 def _try(model: LanguageModel, content: bytes) -> None:
     """Run random ids in several windows here and in ONNX Runtime, and compare."""
-    runtime = _package("onnxruntime")
+    runtime = package("onnxruntime")
     try:
         session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     except Exception as error:  # of the runtime's own, without a common class
@@ -394,7 +391,7 @@ def _number(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
 
 
-def _package(name: str) -> Any:
+def package(name: str) -> Any:
     """Import a package that only this needs."""
     import importlib
 

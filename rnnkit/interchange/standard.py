@@ -30,6 +30,16 @@ class Standard:
     names: dict[str, str]
 
 
+def tensor_of(name: str) -> str:
+    """Return what a parameter holds: "weight_x" for `weight_ih` and `weight_n_x`.
+
+    So "bias_h" for `bias_hh` and `bias_n_1`, the operand of the second being h, reset.
+    """
+    tensor, _, side = name.rpartition("_")
+    operand = {"ih": "x", "hh": "h", "1": "h"}.get(side, side)
+    return f"{tensor.partition('_')[0]}_{operand}" if tensor else name
+
+
 def recognised(graph: Graph) -> Standard | None:
     """Return the standard layer whose equations these are, node by node; or None."""
     wanted = reordered(graph)
