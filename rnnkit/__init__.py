@@ -14,6 +14,7 @@ if (
     from rnnkit.cells import Cell
     from rnnkit.estimators import (
         RNNLanguageModel,
+        from_keras,
         from_onnx,
         from_torch_state_dict,
         load,
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "RNNLanguageModel": "rnnkit.estimators",
     "load": "rnnkit.estimators",
+    "from_keras": "rnnkit.estimators",
     "from_onnx": "rnnkit.estimators",
     "from_torch_state_dict": "rnnkit.estimators",
     "Cell": "rnnkit.cells",
@@ -54,6 +56,7 @@ __all__ = [
     "WhitespaceTokenizer",
     "WordTokenizer",
     "__version__",
+    "from_keras",
     "from_onnx",
     "from_torch_state_dict",
     "load",

@@ -1,8 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the user holds: scikit-learn estimators."""
 
-from rnnkit.estimators.conversion import from_onnx, from_torch_state_dict
+from rnnkit.estimators.conversion import (
+    from_keras,
+    from_onnx,
+    from_torch_state_dict,
+)
 from rnnkit.estimators.files import load
 from rnnkit.estimators.language_model import RNNLanguageModel
 
-__all__ = ["RNNLanguageModel", "from_onnx", "from_torch_state_dict", "load"]
+__all__ = [
+    "RNNLanguageModel",
+    "from_keras",
+    "from_onnx",
+    "from_torch_state_dict",
+    "load",
+]

@@ -10,7 +10,7 @@ from rnnkit.estimators.checks import check_parameters
 from rnnkit.estimators.components import cell_record, make_encoder
 from rnnkit.estimators.language_model import RNNLanguageModel
 from rnnkit.estimators.settings import equations, network_config
-from rnnkit.interchange import onnx_import, pytorch
+from rnnkit.interchange import keras, onnx_import, pytorch
 from rnnkit.interchange.parts import Parts
 from rnnkit.plugins import BUILT_IN, make_cell
 from rnnkit.runtime.encoder import Encoder
@@ -85,6 +85,45 @@ def from_onnx(model: Any, **parameters: Any) -> RNNLanguageModel:
         numbers.
     """
     return estimator_of(onnx_import.read_onnx(model), parameters)
+
+
+def from_keras(
+    weights: Mapping[str, Any] | str | os.PathLike[str],
+    *,
+    activation: str | None = None,
+    recurrent_activation: str | None = None,
+    reset_after: bool | None = None,
+    **parameters: Any,
+) -> RNNLanguageModel:
+    """Make a fitted estimator of the weights of a Keras model.
+
+    Parameters
+    ----------
+    weights : mapping of str to array, or path
+        ``{w.path: w.numpy() for w in model.weights}`` of Embedding, SimpleRNN, GRU or
+        LSTM, and Dense; or a .keras or .weights.h5 file, which need the package h5py.
+    activation, recurrent_activation : str, optional
+        Of the recurrent layers; a .keras file has them. By default "tanh" and "sigmoid"
+        for LSTM and GRU; of SimpleRNN the first must be said.
+    reset_after : bool, optional
+        Of a GRU without biases, which do not say it.
+    **parameters
+        Others of `RNNLanguageModel`, as in `from_torch_state_dict`.
+
+    Raises
+    ------
+    MissingPackageError
+        h5py is not there.
+    ConversionError
+        What is not supported, by the name of its layer.
+    """
+    parts = keras.read_keras(
+        weights,
+        activation=activation,
+        recurrent_activation=recurrent_activation,
+        reset_after=reset_after,
+    )
+    return estimator_of(parts, parameters)
 
 
 def estimator_of(parts: Parts, parameters: dict[str, Any]) -> RNNLanguageModel:

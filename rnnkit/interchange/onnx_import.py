@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from rnnkit.compiler import trace
 from rnnkit.errors import ConversionError
 from rnnkit.interchange.cells import ACTIVATIONS, OnnxGRU, OnnxLSTM, OnnxRNN
 from rnnkit.interchange.onnx_export import (
@@ -26,7 +25,7 @@ from rnnkit.interchange.onnx_export import (
 )
 from rnnkit.interchange.parts import Array, Layer, Parts
 from rnnkit.interchange.running import run
-from rnnkit.interchange.standard import recognised, tensor_of
+from rnnkit.interchange.standard import layer_of
 
 RECURRENT = {"RNN": OnnxRNN, "GRU": OnnxGRU, "LSTM": OnnxLSTM}
 LAYOUT = ("Transpose", "Squeeze", "Unsqueeze", "Reshape", "Flatten", "Identity", "Cast")
@@ -213,7 +212,7 @@ class _Reader:
         for name, state in zip("hc", has_state, strict=True):
             blocks[f"first_{name}", ""] = zeros if state is None else state
         source = f"node {node.name or node.output[0]!r} ({kind})"
-        self.layers.append(_layer_of(source, cell, input_size, hidden_size, blocks))
+        self.layers.append(layer_of(source, cell, input_size, hidden_size, blocks))
         self._mark(node, "side")
         self.kinds[node.output[0]] = "units"
 
@@ -279,29 +278,6 @@ class _Reader:
             for gate, block in zip(PEEPHOLES, parts, strict=True):
                 found["peephole", gate] = block
         return found
-
-
-def _layer_of(
-    source: str,
-    cell: Any,
-    input_size: int,
-    hidden_size: int,
-    blocks: dict[tuple[str, str], Array],
-) -> Layer:
-    """Put blocks together as the cell has them; a built-in cell stands in for it."""
-    graph = trace(cell, input_size, hidden_size)
-    values = {}
-    for parameter in graph.parameters:
-        what = tensor_of(parameter.name)
-        gates = parameter.block_names if (what, "") not in blocks else ("",)
-        found = [blocks.get((what, gate)) for gate in gates]
-        if all(block is not None for block in found):  # a bias may be missing
-            values[parameter.name] = np.concatenate([b for b in found if b is not None])
-    standard = recognised(graph)
-    if standard is None:
-        return Layer(source, cell, input_size, hidden_size, values)
-    named = {standard.names[name]: value for name, value in values.items()}
-    return Layer(source, standard.cell, input_size, hidden_size, named)
 
 
 def _attributes(node: Any) -> dict[str, Any]:
@@ -381,8 +357,7 @@ def _run(model: Any, feed: dict[str, Array]) -> Sequence[Any]:
         results: Sequence[Any] = session.run(None, feed)
         return results
     except Exception:  # not there, or without this type or layout
-        results = ReferenceEvaluator(model).run(None, feed)
-        return results
+        return list(ReferenceEvaluator(model).run(None, feed))
 
 
 def _shape(info: Any) -> tuple[int, ...]:

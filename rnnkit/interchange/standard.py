@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from rnnkit.cells import GRU, LSTM, LSTMP, RNN, ResetBeforeGRU
 from rnnkit.compiler import Graph, trace
 from rnnkit.compiler.canonical import reordered
 from rnnkit.errors import CellError
 from rnnkit.interchange.cells import OnnxLSTM
+from rnnkit.interchange.parts import Array, Layer
 
 
 @dataclass(frozen=True)
@@ -65,3 +68,37 @@ def _candidates(graph: Graph) -> Iterator[tuple[Any, int]]:
         yield LSTM(), widths[1]
         yield OnnxLSTM(peepholes=True), widths[1]
         yield LSTMP(widths[0]), widths[1]
+
+
+def layer_of(
+    source: str,
+    cell: Any,
+    input_size: int,
+    hidden_size: int,
+    blocks: dict[tuple[str, str], Array],
+) -> Layer:
+    """Put blocks together as a cell has them; a built-in cell stands in for it.
+
+    Parameters
+    ----------
+    source : str
+        What the layer is called where it comes from.
+    cell : Cell
+    input_size, hidden_size : int
+    blocks : dict
+        By what they are (see `tensor_of`) and rnnkit's name of the gate; what is not
+        there is 0. A vector without gates has the name "".
+    """
+    graph = trace(cell, input_size, hidden_size)
+    values = {}
+    for parameter in graph.parameters:
+        what = tensor_of(parameter.name)
+        gates = parameter.block_names if (what, "") not in blocks else ("",)
+        found = [blocks.get((what, gate)) for gate in gates]
+        if all(block is not None for block in found):  # a bias may be missing
+            values[parameter.name] = np.concatenate([b for b in found if b is not None])
+    standard = recognised(graph)
+    if standard is None:
+        return Layer(source, cell, input_size, hidden_size, values)
+    named = {standard.names[name]: value for name, value in values.items()}
+    return Layer(source, standard.cell, input_size, hidden_size, named)
