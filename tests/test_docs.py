@@ -63,6 +63,22 @@ def test_the_examples_of_the_page_on_prediction_run(
         assert 1 < names[scorer].perplexity(names["texts"]) < 10
 
 
+def test_the_examples_of_the_page_on_interchange_run(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for package in ("onnx", "onnxruntime"):
+        pytest.importorskip(package, reason="the page shows models in ONNX Runtime")
+    monkeypatch.chdir(tmp_path)
+    run_blocks(root / "docs" / "interchange.md")
+    names, predicted, music = capsys.readouterr().out.splitlines()[:3]
+    assert "rnn.weight_ih_l0" in names
+    assert predicted == "sat"
+    assert music.startswith("gru ")
+
+
 @pytest.mark.parametrize("document", ["README.md", "docs/prediction.md"])
 def test_the_commands_of_a_document_are_commands(root: Path, document: str) -> None:
     text = (root / document).read_text("utf-8")
@@ -79,6 +95,7 @@ def test_the_commands_of_a_document_are_commands(root: Path, document: str) -> N
         "CONTRIBUTING.md",
         "ARCHITECTURE.md",
         "docs/cells.md",
+        "docs/interchange.md",
         "docs/plugins.md",
         "docs/prediction.md",
     ],

@@ -27,6 +27,7 @@ RECURRENT = re.compile(
 )
 HEAD = re.compile(r"(?:(?P<module>.*)\.)?(?P<tensor>head\.\w+|tail\.\d+\.[01]\.\w+)\Z")
 MODULES = {RNN: "nn.RNN", LSTM: "nn.LSTM", LSTMP: "nn.LSTM", GRU: "nn.GRU"}
+TENSORS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
 OUR_NAME = {"weight_hr": "weight_hr_0"}  # of PyTorch's names that differ from ours
 EMBEDDINGS = ("embed", "emb", "encoder", "wte")  # what modules are mostly called
 OUTPUTS = ("out", "decoder", "linear", "fc", "head", "proj", "dense", "classifier")
@@ -64,10 +65,11 @@ def to_torch_state_dict(model: LanguageModel) -> dict[str, Array]:
                 "for a module of your own, or export to ONNX"
             )
         modules.append((standard.cell, standard.hidden_size))
-        theirs = {ours: name for name, ours in OUR_NAME.items()}
-        for name, its in standard.names.items():
-            value = params[f"rnn.{name}_l{k}"]
-            found[f"rnn.{theirs.get(its, its)}_l{k}"] = value
+        ours = {its: name for name, its in standard.names.items()}
+        for tensor in TENSORS:
+            name = ours.get(OUR_NAME.get(tensor, tensor))
+            if name is not None:
+                found[f"rnn.{tensor}_l{k}"] = params[f"rnn.{name}_l{k}"]
     for k, module in enumerate(modules):
         if module != modules[0]:
             raise ConversionError(
