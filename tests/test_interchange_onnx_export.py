@@ -245,7 +245,7 @@ def test_a_first_state_without_a_number_is_a_word(tmp_path):
 
 def test_a_difference_is_an_error_and_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.setitem(onnx_export.GATES, "LSTM", "iogf")
-    with pytest.raises(ConversionError, match="differs from rnnkit's by up to"):
+    with pytest.raises(ConversionError, match="logits differs by up to"):
         export_onnx(model_of(cells.LSTM()), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 

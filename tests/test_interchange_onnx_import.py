@@ -348,6 +348,13 @@ def _foreign_peepholes(nodes):
     return nodes
 
 
+def test_a_model_that_does_not_run_on_trial_is_refused():
+    model = language_model("GRU", inputs=("h0",))
+    model.graph.input[1].type.tensor_type.shape.dim[1].dim_value = 3  # and ids free
+    with pytest.raises(ConversionError, match="does not run on trial"):
+        read_onnx(model)
+
+
 def test_a_copy_that_computes_otherwise_is_an_error(monkeypatch):
     monkeypatch.setitem(onnx_import.GATES, "LSTM", "ofig")
     with pytest.raises(ConversionError, match="what was taken over differs"):

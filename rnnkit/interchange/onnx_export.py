@@ -356,7 +356,7 @@ def check_equal(what: str, found: Array, wanted: Array) -> None:
         with np.errstate(invalid="ignore"):
             error = np.nanmax(np.abs(found.astype(np.float64) - wanted))
         raise ConversionError(
-            f"{what} differs from rnnkit's by up to {error:.2g}, more than the "
+            f"{what} differs by up to {error:.2g}, more than the "
             f"roundings of {wanted.dtype} can explain ({tolerance:g}); nothing was "
             "converted, please report it"
         )

@@ -356,8 +356,15 @@ def _run(model: Any, feed: dict[str, Array]) -> Sequence[Any]:
         )
         results: Sequence[Any] = session.run(None, feed)
         return results
-    except Exception:  # not there, or without this type or layout
+    except Exception as error:  # not there, or without this type or layout
+        reason = error
+    try:
         return list(ReferenceEvaluator(model).run(None, feed))
+    except Exception as error:
+        raise ConversionError(
+            f"the model does not run on trial: {reason}; {error}. Is onnxruntime "
+            "installed? Are the axes of batch and steps free, or the same everywhere?"
+        ) from None
 
 
 def _shape(info: Any) -> tuple[int, ...]:
