@@ -186,7 +186,7 @@ class _Reader:
     def _bias(self, node: Any) -> None:
         at = 0 if node.input[0] in self.constants else 1
         bias = self._constant(node, at, "the bias")
-        if bias.size != bias.shape[-1] if bias.ndim else False:
+        if bias.size not in (1, *bias.shape[-1:]):
             self._refuse(node, f"a bias of the shape {bias.shape}")
         self.bias = self.bias + bias.reshape(-1)
         self._mark(node, "logits")
