@@ -20,9 +20,7 @@ N_MOMENTS = dict(zip(KINDS, (0, 1, 1, 2, 2, 1, 1), strict=True))
 class Twin:
     """torch.optim's solvers in float64, with clip_grad_norm_ and limits."""
 
-    def __init__(
-        self, values, kind, *, alpha=0.0, limits=None, frozen=None, **options
-    ):
+    def __init__(self, values, kind, *, alpha=0.0, limits=None, frozen=None, **options):
         self.values = [value.astype(np.float64) for value in values]
         self.kind, self.options = kind, options
         self.alpha = np.broadcast_to(alpha, len(values))
