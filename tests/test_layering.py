@@ -32,6 +32,8 @@ C = [
     ["program"],
     ["heads", "solvers"],
     ["network"],
+    ["modelfile"],
+    ["api"],
 ]
 
 

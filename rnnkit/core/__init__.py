@@ -6,25 +6,33 @@ status becomes an exception. What the functions do is told in csrc/.
 """
 
 from rnnkit.core._core import (
+    FORMAT_VERSION,
     Program,
     Solver,
     State,
     Weights,
     Window,
+    checksum,
     default_threads,
     isa,
     openmp_runtime,
+    read_container,
+    read_model,
     supported_isas,
 )
 
 __all__ = [
+    "FORMAT_VERSION",
     "Program",
     "Solver",
     "State",
     "Weights",
     "Window",
+    "checksum",
     "default_threads",
     "isa",
     "openmp_runtime",
+    "read_container",
+    "read_model",
     "supported_isas",
 ]
