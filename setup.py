@@ -31,6 +31,7 @@ CORE = [
     *TEXT,
     "kernels",
     "linalg",
+    "sampling",
     "program",
     "heads",
     "solvers",

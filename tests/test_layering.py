@@ -27,7 +27,7 @@ PYTHON = [
 ]
 C = [
     ["base"],
-    ["kernels", "text"],
+    ["kernels", "sampling", "text"],
     ["linalg"],
     ["program"],
     ["heads", "solvers"],

@@ -273,7 +273,9 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "vocabulary is short": (
         setting("vocabulary.offsets", lambda v: v[:9]), "does not hold",
     ),
-    "offsets begin behind 0": (setting("vocabulary.offsets", at(0, 1)), "does not hold"),
+    "offsets begin behind 0": (
+        setting("vocabulary.offsets", at(0, 1)), "does not hold",
+    ),
     "offsets are negative": (setting("vocabulary.offsets", at(1, -9)), "not ascend"),
     "offsets are huge": (setting("vocabulary.offsets", at(1, 2**62)), "not ascend"),
     "offsets descend": (setting("vocabulary.offsets", at(1, 11)), "not ascend"),
@@ -301,13 +303,17 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "vocab_size is huge": (fact("network", vocab_size=2**40), "from 1 to 16777216"),
     "vocab_size is negative": (fact("network", vocab_size=-1), "from 1 to 16777216"),
     "vocab_size is another": (fact("network", vocab_size=5), "the network needs"),
-    "embedding_size is huge": (fact("network", embedding_size=2**62), "from 1 to 4194304"),
+    "embedding_size is huge": (
+        fact("network", embedding_size=2**62), "from 1 to 4194304",
+    ),
     "num_layers is 0": (fact("network", num_layers=0), "from 1 to 64"),
     "num_layers is huge": (fact("network", num_layers=10**9), "from 1 to 64"),
     "num_layers is another": (fact("network", num_layers=2), "is missing"),
     "tie_weights is 1": (fact("network", tie_weights=1), "must be true or false"),
     "tie_weights is another": (fact("network", tie_weights=True), "belongs to no part"),
-    "dtype is unknown": (fact("network", dtype="float16"), "must be float32 or float64"),
+    "dtype is unknown": (
+        fact("network", dtype="float16"), "must be float32 or float64",
+    ),
     "dtype is another": (fact("network", dtype="float64"), "it must be F64"),
     "no dtype": (fact("network", dtype=...), "'dtype' must be"),
     "tokenizer has no name": (fact("tokenizer", name=3), "'name' is missing or of"),
@@ -324,7 +330,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "unk_id is missing": (fact("tokenizer", unk_id=...), "must be ids below"),
     "head is unknown": (fact("network", head={"kind": "x"}), "of no known form"),
     "head with too much": (
-        fact("network", head={"kind": "sampled", "n_samples": 3, "z": 1}), "no known form",
+        fact("network", head={"kind": "sampled", "n_samples": 3, "z": 1}),
+        "no known form",
     ),
 }  # fmt: skip
 

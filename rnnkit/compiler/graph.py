@@ -164,7 +164,7 @@ class Graph:
 
     @staticmethod
     def from_json(words: Sequence[int] | np.ndarray, text: str | bytes) -> Graph:
-        """The graph of `to_words` and `to_json`; GraphError where they are malformed."""
+        """The graph of `to_words` and `to_json`; GraphError where malformed."""
         from rnnkit.compiler.stored import from_json
 
         return from_json(words, text)

@@ -14,11 +14,13 @@ from rnnkit.core._core import (
     Window,
     checksum,
     default_threads,
+    draw,
     isa,
     openmp_runtime,
     read_container,
     read_model,
     supported_isas,
+    uniform,
 )
 
 __all__ = [
@@ -30,9 +32,11 @@ __all__ = [
     "Window",
     "checksum",
     "default_threads",
+    "draw",
     "isa",
     "openmp_runtime",
     "read_container",
     "read_model",
     "supported_isas",
+    "uniform",
 ]

@@ -868,6 +868,29 @@ def openmp_runtime():
     return rk.rk_threads_runtime().decode()
 
 
+# --------------------------------------------------------------------------- sampling
+
+def uniform(uint64_t seed, uint64_t stream, uint64_t position):
+    """Return number `position` of a stream of random numbers in [0, 1)."""
+    return rk.rk_uniform(seed, stream, position)
+
+
+def draw(const double[::1] scores not None, double uniform, *, double temperature=1.0,
+         size_t top_k=0, double top_p=1.0):
+    """Draw a token; see `rnnkit.runtime.sampling.draw`. top_k 0: all."""
+    cdef size_t n = positive("the number of scores", scores.shape[0])
+    cdef rk.rk_draw_options how
+    cdef int32_t[::1] ids = np.empty(n, np.int32)
+    cdef double[::1] cumulative = np.empty(n)
+    cdef int32_t token
+    how.temperature = temperature
+    how.top_k = top_k
+    how.top_p = top_p
+    with nogil:
+        token = rk.rk_draw(&scores[0], n, &how, uniform, &ids[0], &cumulative[0])
+    return token
+
+
 # ------------------------------------------------------------------------ model files
 
 FORMAT_VERSION = rk.RK_FORMAT_VERSION

@@ -74,6 +74,16 @@ cdef extern from "heads/head.h" nogil:
         RK_SAMPLED
         RK_ADAPTIVE
 
+cdef extern from "sampling/sampling.h" nogil:
+    struct rk_draw_options:
+        double temperature
+        size_t top_k
+        double top_p
+
+    double rk_uniform(uint64_t seed, uint64_t stream, uint64_t position)
+    int32_t rk_draw(const double *scores, size_t n, const rk_draw_options *how,
+                    double uniform, int32_t *ids, double *cumulative)
+
 cdef extern from "modelfile/checksum.h" nogil:
     uint64_t rk_checksum(const void *data, size_t n_bytes, uint64_t seed)
 

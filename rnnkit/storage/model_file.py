@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A trained model as one safetensors file, and back.
 
-Here it is written; csrc/modelfile reads it, and refuses what is not whole and sound. What
-is left to check are the facts that only Python knows. docs/model_format.md has the form.
+Here it is written; csrc/modelfile reads it, and refuses what is not whole and sound.
+What is left to check are the facts that only Python knows. docs/model_format.md has the
+form.
 """
 
 import importlib
@@ -245,7 +246,7 @@ def _read_vocabulary(tensors: dict[str, np.ndarray]) -> tuple[str, ...]:
 
 
 def _vocabulary_tensors(tokens: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return all tokens end to end in UTF-8, and where each begins and the last ends."""
+    """Return all tokens end to end in UTF-8, and the places where they begin."""
     parts = [token.encode("utf-8") for token in tokens]
     return {
         "vocabulary": np.frombuffer(b"".join(parts), np.uint8),

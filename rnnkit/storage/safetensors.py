@@ -8,7 +8,6 @@ tensors and strings has one encoding.
 import json
 import re
 from collections.abc import Mapping
-from math import prod
 from typing import Any
 
 import numpy as np
