@@ -12,7 +12,7 @@ if (
     TYPE_CHECKING
 ):  # what checkers and editors read; show_versions stands above this file
     from rnnkit.cells import Cell
-    from rnnkit.estimators import RNNLanguageModel, load
+    from rnnkit.estimators import RNNLanguageModel, find_learning_rate, load
     from rnnkit.plugins import register_cell, register_tokenizer
     from rnnkit.tokenizers import (
         ByteTokenizer,
@@ -26,6 +26,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "RNNLanguageModel": "rnnkit.estimators",
+    "find_learning_rate": "rnnkit.estimators",
     "load": "rnnkit.estimators",
     "Cell": "rnnkit.cells",
     "Tokenizer": "rnnkit.tokenizers",
@@ -47,6 +48,7 @@ __all__ = [
     "WhitespaceTokenizer",
     "WordTokenizer",
     "__version__",
+    "find_learning_rate",
     "load",
     "register_cell",
     "register_tokenizer",

@@ -154,11 +154,12 @@ def philox(counter, key):
     return np.stack(x)
 
 
-def dropout_mask(shape, site, rate, seed, update):
+def dropout_mask(shape, site, rate, seed, update, first_step=0):
     """0 or 1 / (1 - rate), (T, B, width): word unit % 4 of each four's counter."""
     n_steps, batch_size, width = shape
     sizes = n_steps, batch_size, -(-width // 4)
     step, row, quad = np.meshgrid(*(np.arange(n) for n in sizes), indexing="ij")
+    step = step + first_step
     place = np.full(sizes, (update + site * 0x9E3779B9) & 0xFFFFFFFF)
     words = philox((quad, row, step, place), (seed & 0xFFFFFFFF, seed >> 32))
     by_unit = np.moveaxis(words, 0, -1).reshape(n_steps, batch_size, -1)[..., :width]

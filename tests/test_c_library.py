@@ -135,6 +135,9 @@ CASES = [
     ("whitespace", "rnn", {}),
     ("char", "mingru", {"head": "adaptive", "cutoffs": [4, 9]}),
     ("word", "gru", {"head": "sampled", "n_samples": 5}),
+    ("word", "lstm", {"zoneout": {"h": 0.5, "c": 0.25}, "num_layers": 2}),
+    ("char", "gru", {"projection": True, "embedding_size": 5, "tie_weights": True}),
+    ("word", "mingru", {"projection": True, "zoneout": 0.5, "dtype": "float64"}),
 ]
 
 

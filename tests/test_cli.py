@@ -48,13 +48,15 @@ def test_options_of_fit_are_the_parameters_of_the_estimator() -> None:
 
     signature = inspect.signature(RNNLanguageModel).parameters  # type: ignore[arg-type]
     table = {p.name: p.default for p in estimator_parameters()}
+    switches = {p.name for p in estimator_parameters() if p.is_switch}
     assert table == {name: p.default for name, p in signature.items()}
     parsed = make_parser().parse_args(["fit", "a", "-o", "b"])
     offered = [*set(table) - set(NOT_OFFERED)]
     options = [f"--{name.replace('_', '-')}" for name in offered]
     assert parsed.files == ["a"]
     for name, option in zip(offered, options, strict=True):
-        value = [] if isinstance(table[name], bool) or name == "shuffle" else ["none"]
+        is_switch = name in switches and name != "average"
+        value = [] if is_switch else ["none"]
         given = make_parser().parse_args(["fit", "a", "-o", "b", option, *value])
         assert getattr(given, name) is (None if value else True)
 

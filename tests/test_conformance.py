@@ -533,6 +533,13 @@ class ClipsIds(Words):
         return super().decode(ids)
 
 
+class SortsTokensThatJoin(Words):
+    def with_tokens(self, tokens):
+        made = super().with_tokens(tokens)
+        made._adopt(sorted(made.vocabulary_))
+        return made
+
+
 BROKEN_TOKENIZERS = {
     "its_parameters_make_it_again": ReturnsNothing,
     "parameters_out_of_range_are_refused": TakesAnyParameter,
@@ -557,6 +564,7 @@ BROKEN_TOKENIZERS = {
     "a_single_text_is_no_list_of_texts": TakesASingleText,
     "texts_that_hold_nothing_are_refused": LearnsFromNothing,
     "what_are_no_ids_is_refused": ClipsIds,
+    "new_tokens_join_behind_the_old_ones": SortsTokensThatJoin,
 }
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The scripts of examples/ run, on a text that is made here and in seconds."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -40,3 +41,25 @@ def test_compare_cells_gives_all_as_many_parameters_and_goes_on_where_it_was(
     table = (tmp_path / "found.md").read_text()
     assert table.count("\n") == 4
     assert "| `lstm` |" in table
+
+
+def test_reproduce_trains_a_row_once_and_keeps_its_figures(root, tmp_path):
+    corpus = tmp_path / "ptb_word"
+    corpus.mkdir()
+    lines = "".join(line + " .\n" for line in made_text().split(" the "))
+    with gzip.open(corpus / "ptb.train.txt.gz", "wt") as file:
+        file.write(lines)
+    for part in ("valid", "test"):
+        (corpus / f"ptb.{part}.txt").write_text(lines[:2000])
+    command = ["reproduce.py", "ptb_pytorch_6", "--data", str(tmp_path), "-o", "out"]
+    first = run_example(root, *command, folder=tmp_path)
+    assert "epoch 6/6" in first
+    found = json.loads((tmp_path / "out" / "ptb_pytorch_6-0.json").read_text())
+    assert found["epochs"] == 6
+    assert found["test"]["perplexity"] < 11  # there are ten tokens
+    assert found["test"]["tokens"] == len(lines[:2000].split()) + len(
+        lines[:2000].splitlines()
+    )
+    again = run_example(root, *command, folder=tmp_path)
+    assert "epoch" not in again
+    assert str(found["test"]) in again

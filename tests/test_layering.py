@@ -19,7 +19,7 @@ PYTHON = [
     ["storage"],
     ["runtime"],
     ["training"],
-    ["estimators", "displays", "datasets"],
+    ["estimators", "displays", "datasets", "recipes"],
     ["testing"],
     ["__init__"],  # the public names, loaded when asked for
     ["cli"],

@@ -20,10 +20,11 @@ N_MOMENTS = dict(zip(KINDS, (0, 1, 1, 2, 2, 1, 1), strict=True))
 class Twin:
     """torch.optim's solvers in float64, with clip_grad_norm_ and limits."""
 
-    def __init__(self, values, kind, *, alpha=0.0, decay=None, limits=None, **options):
+    def __init__(self, values, kind, *, alpha=0.0, limits=None, frozen=None, **options):
         self.values = [value.astype(np.float64) for value in values]
-        self.kind, self.alpha, self.options = kind, alpha, options
-        self.decay = decay or [True] * len(values)
+        self.kind, self.options = kind, options
+        self.alpha = np.broadcast_to(alpha, len(values))
+        self.frozen = frozen or [False] * len(values)
         self.limits = limits or [None] * len(values)
         self.first = [np.zeros_like(value) for value in self.values]
         self.second = [np.zeros_like(value) for value in self.values]
@@ -31,16 +32,21 @@ class Twin:
 
     def update(self, gradients, learning_rate, max_grad_norm=0.0):
         self.t += 1
-        norm = math.sqrt(sum((g.astype(np.float64) ** 2).sum() for g in gradients))
+        moving = [
+            g for g, stays in zip(gradients, self.frozen, strict=True) if not stays
+        ]
+        norm = math.sqrt(sum((g.astype(np.float64) ** 2).sum() for g in moving))
         clip = min(1.0, max_grad_norm / (norm + 1e-6)) if max_grad_norm else 1.0
         for i, gradient in enumerate(gradients):
+            if self.frozen[i]:
+                continue
             self._step(i, gradient * clip, learning_rate)
             if self.limits[i] is not None:
                 self.values[i] = np.clip(self.values[i], *self.limits[i])
         return norm
 
     def _step(self, i, g, eta):
-        w, alpha = self.values[i], self.alpha if self.decay[i] else 0.0
+        w, alpha = self.values[i], self.alpha[i]
         if self.kind == "adamw":
             w = w - eta * alpha * w
         else:
@@ -134,14 +140,33 @@ def test_options_are_used_as_pytorch_uses_them(kind, options):
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adam", "adamw"])
-def test_decay_applies_to_the_tensors_that_say_so(kind):
-    decay = [i % 2 == 0 for i in range(11)]
-    trainer = Trainer(kind, alpha=0.5, decay=decay)
+def test_each_tensor_may_have_a_decay_of_its_own(kind):
+    trainer = Trainer(kind, alpha=[0.5 * (i % 3) for i in range(11)])
     for _ in range(3):
         gradients = trainer.gradients()
         trainer.solver.update(trainer.window, 1e-2)
         trainer.twin.update(gradients, 1e-2)
     assert relative_error(trainer.weights(), trainer.twin.values) <= 1e-12
+
+
+@pytest.mark.parametrize("tie_weights", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_frozen_stays_and_does_not_count_in_the_norm(kind, tie_weights):
+    n = len(Trainer(kind, tie_weights=tie_weights).model.values)
+    frozen = [i % 3 == 0 for i in range(n)]
+    limits = [(0.5, 0.7)] * n  # leave out all values of now, and zero
+    trainer = Trainer(
+        kind, tie_weights=tie_weights, alpha=0.5, frozen=frozen, limits=limits
+    )
+    before = trainer.weights()
+    for _ in range(3):
+        gradients = trainer.gradients()
+        norm = trainer.solver.update(trainer.window, 1e-2, 0.1, n_threads=2)
+        assert norm == pytest.approx(trainer.twin.update(gradients, 1e-2, 0.1))
+    weights = trainer.weights()
+    assert relative_error(weights, trainer.twin.values) <= 1e-12
+    for stays, now, then in zip(frozen, weights, before, strict=True):
+        assert (now == then).all() == stays
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1e-2])
@@ -331,9 +356,9 @@ def test_no_update_without_gradients_or_for_other_weights():
         ({"beta_1": 1.0}, "beta_1 is 1; it must be at least 0 and below 1"),
         ({"beta_2": -0.1}, "beta_2 is -0.1"),
         ({"epsilon": 0.0}, "epsilon is 0; it must be finite and above 0"),
-        ({"alpha": math.nan}, "alpha is nan|alpha is -nan"),
+        ({"alpha": math.nan}, "alpha of tensor 0 is nan|alpha of tensor 0 is -nan"),
         ({"kind": "momentum", "momentum": 1.0}, "momentum is 1"),
-        ({"decay": [True]}, r"decay has shape \(1,\); it must be \(11,\)"),
+        ({"alpha": [0.1]}, r"alpha has shape \(1,\); it must be \(11,\)"),
         ({"limits": [(1, 0)] * 11}, "limits of tensor 0 are 1 and 0"),
         ({"limits": [(math.nan, 0)] * 11}, "limits of tensor 0 are"),
         ({"limits": [None]}, r"limits has shape \(1, 2\); it must be \(11, 2\)"),

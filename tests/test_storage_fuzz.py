@@ -13,7 +13,8 @@ from rnnkit.errors import RnnkitError
 from rnnkit.storage.safetensors import decode, encode
 
 TEXTS = ["the cat sat on the mat", "the dog sat", "a\tb \u6eff ⛰"]
-KINDS = [{"cell": "gru"}, {"cell": "lstm", "tokenizer": "char", "num_layers": 2}]
+LARGER = {"tokenizer": "char", "num_layers": 2, "zoneout": 0.25, "projection": True}
+KINDS = [{"cell": "gru"}, {"cell": "lstm", **LARGER}]
 
 
 @pytest.fixture(scope="module")

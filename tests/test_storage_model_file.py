@@ -67,6 +67,9 @@ def data(lm: RNNLanguageModel, tmp_path_factory: pytest.TempPathFactory) -> byte
         {"vocabulary": {"cat": 1, "dog": 0}, "hidden_size": np.int64(4)},
         {"random_state": np.random.default_rng(0), "max_grad_norm": None},
         {"max_iter": 0},
+        {"tie_weights": True, "embedding_size": 2, "zoneout": {"h": 0.25, "c": 0.5}},
+        {"projection": True, "num_layers": 2, "head": "adaptive", "cutoffs": [3]},
+        {"zoneout": 0.5, "cell": "gru", "num_layers": 2, "activation_penalty": 0.1},
     ],
 )
 def test_a_loaded_model_is_the_saved_one(
@@ -329,6 +332,15 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "end_id is none": (fact("tokenizer", end_id=999), "must be ids below"),
     "unk_id is missing": (fact("tokenizer", unk_id=...), "must be ids below"),
     "head is unknown": (fact("network", head={"kind": "x"}), "of no known form"),
+    "zoneout is no object": (fact("network", zoneout=0.5), "numbers by name"),
+    "zoneout is empty": (fact("network", zoneout={}), "numbers by name"),
+    "zoneout without graphs": (
+        fact("network", zoneout={"h": 0.5}), "'prediction.graph_l0' is missing"
+    ),
+    "projection is false": (fact("network", projection=False), "must be true"),
+    "projection without a graph": (
+        fact("network", projection=True), "'prediction.graph_l1' is missing"
+    ),
     "head with too much": (
         fact("network", head={"kind": "sampled", "n_samples": 3, "z": 1}),
         "no known form",
@@ -365,6 +377,32 @@ def test_an_estimator_with_wrong_facts_is_refused(
     path.write_bytes(changed(data, change))
     with pytest.raises(ModelFormatError, match=message):
         rnnkit.load(path)
+
+
+@pytest.mark.parametrize("change", ["rate", "states", "graph", "projection"])
+def test_the_graphs_that_predict_must_follow_from_the_network(
+    change: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "model"
+    whole = saved(make(zoneout={"h": 0.5}, projection=True).fit(TEXTS), path)
+
+    def plain_graph(tensors: Any, metadata: Any) -> None:
+        tensors["prediction.graph_l0"] = tensors["rnn.graph_l0"]
+
+    def cell_as_projection(tensors: Any, metadata: Any) -> None:
+        tensors["prediction.graph_l1"] = tensors["rnn.graph_l0"]
+
+    changes = {
+        "rate": (fact("network", zoneout={"h": 0.25}), "not what follows"),
+        "states": (fact("network", zoneout={"x": 0.5}), "no state 'x'"),
+        "graph": (plain_graph, "not what follows"),
+        "projection": (cell_as_projection, "two parameters, no states"),
+    }
+    how, message = changes[change]
+    path.write_bytes(changed(whole, how))
+    for load in (rnnkit.load, runtime.load):
+        with pytest.raises(ModelFormatError, match=message):
+            load(path)
 
 
 def test_bytes_and_records_are_two_forms_of_one_thing(data: bytes) -> None:

@@ -20,18 +20,33 @@ def clock(monkeypatch: pytest.MonkeyPatch, seconds_a_look: float) -> None:
 def test_progress_is_the_larger_part(monkeypatch: pytest.MonkeyPatch) -> None:
     clock(monkeypatch, 1.0)
     budget = Budget(10, max_time=4.0)
-    assert budget.progress(5) == 0.5  # 1 second of 4 is less
-    assert budget.progress(1) == 0.5  # 2 seconds of 4 are more
+    budget.spend(4)
+    assert budget.progress == 0.4  # 1 second of 4 is less
+    assert budget.progress == 0.5  # 2 seconds of 4 are more
     assert not budget.is_out_of_time
     assert budget.is_out_of_time
-    assert budget.progress(1) == 1.0
+    assert budget.progress == 1.0
 
 
 def test_without_a_limit_time_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     clock(monkeypatch, 1e9)
-    budget = Budget(4)
-    assert [budget.progress(i) for i in range(5)] == [0, 0.25, 0.5, 0.75, 1]
+    budget = Budget(40)
+    parts = [budget.progress]
+    for n_steps in (10, 5, 25, 7):  # windows of any length
+        budget.spend(n_steps)
+        parts.append(budget.progress)
+    assert parts == [0, 0.25, 0.375, 1, 1]
     assert not budget.is_out_of_time
+
+
+def test_a_budget_goes_on_from_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock(monkeypatch, 1.0)
+    first, second = Budget(10, max_time=20.0), Budget(10, max_time=20.0)
+    first.spend(3)
+    second.restore(first.numbers())
+    assert second.progress == 0.3
+    second.spend(3)
+    assert second.progress == 0.6
 
 
 def test_fit_ends_in_time_and_counts_what_it_has_done() -> None:

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from test_regularisers import OutputIsNoState
 
 from rnnkit import RNNLanguageModel
 from rnnkit.errors import CheckpointWarning, ParameterError
@@ -31,6 +32,32 @@ CASES = {
     "early stopping": {"early_stopping": True, "n_iter_no_change": 1},
     "tied gru": {"cell": "gru", "tie_weights": True, "learning_rate": "cosine"},
     "states that start at minus infinity": {"cell": "slstm"},
+    "regularised": {
+        "cell": OutputIsNoState(),
+        "embedding_dropout": 0.2,
+        "weight_dropout": 0.2,
+        "zoneout": {"c": 0.2},
+        "activation_penalty": 1.0,
+        "temporal_activation_penalty": 1.0,
+    },
+    "averaged": {"average": 1.3, "warmup_steps": 40, "accumulate": 5},
+    "all at once": {
+        "average": "triggered",
+        "average_patience": 2,
+        "warmup_steps": 30,
+        "variable_bptt": True,
+        "accumulate": 3,
+        "validation_interval": 0.25,
+        "early_stopping": True,
+        "n_iter_no_change": 4,
+        "tol": 0.0025,
+        "learning_rate_init": 0.05,
+        "learning_rate": "cosine",
+        "bptt": 10,
+        "dropout": 0.2,
+        "head": "sampled",
+        "n_samples": 3,
+    },
 }
 
 
@@ -61,6 +88,18 @@ def cut_at(monkeypatch, step):
     monkeypatch.setattr(Trainer, "_step", until)
 
 
+def counted_steps(monkeypatch):
+    """Return a list that grows with each step."""
+    steps, plain = [], Trainer._step
+
+    def counted(self, *arguments):
+        steps.append(self.n_updates)
+        return plain(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "_step", counted)
+    return steps
+
+
 def results(lm):
     return {
         **lm.params_,
@@ -82,8 +121,10 @@ def test_it_ends_as_if_it_had_not_been_broken_off(case, part, tmp_path, monkeypa
     parameters = CASES[case]
     if parameters.get("cell") == "slstm":
         pytest.importorskip("rnnkit_xlstm")
-    whole = fit(model(**parameters))
-    n_steps = whole.n_iter_ * -(-whole.n_tokens_seen_ // whole.n_iter_ // 8)
+    with monkeypatch.context() as patch:
+        steps = counted_steps(patch)
+        whole = fit(model(**parameters))
+    n_steps = len(steps)
     with monkeypatch.context() as patch, pytest.raises(PowerCutError):
         cut_at(patch, max(1, int(part * n_steps)))
         fit(model(**parameters), tmp_path / "run")
@@ -201,3 +242,11 @@ def test_a_process_that_is_killed_goes_on_from_the_command_line(tmp_path):
     assert (tmp_path / "killed.rnn").read_bytes() == (
         tmp_path / "whole.rnn"
     ).read_bytes()
+
+
+def test_the_case_of_all_at_once_averages_and_stops_within_an_epoch(tmp_path):
+    lm = fit(model(**CASES["all at once"]), tmp_path)
+    last = checkpoints_in(tmp_path)[-1].read_bytes()
+    assert b'"average.0"' in last
+    assert len(lm.validation_loss_curve_) % 4
+    assert lm.n_iter_ == len(lm.loss_curve_) == -(-len(lm.validation_loss_curve_) // 4)

@@ -12,8 +12,9 @@ from rnnkit.cells.base import Cell
 from rnnkit.compiler import trace
 from rnnkit.errors import InputError, InputTypeError, NonFiniteError, ParameterError
 from rnnkit.model import Network, NetworkConfig
-from rnnkit.runtime import LanguageModel, Options
+from rnnkit.runtime import LanguageModel, NeuralCache, Options
 from rnnkit.runtime.encoder import IdEncoder
+from rnnkit.runtime.scorer import Scorer
 from rnnkit.testing import reference
 from rnnkit.training import DynamicEvaluation, gradient_rms
 
@@ -105,7 +106,7 @@ def slow_scores(dynamic: DynamicEvaluation, documents: list[np.ndarray]) -> np.n
     return np.array(result)
 
 
-def fast_scores(dynamic: DynamicEvaluation, documents: list[np.ndarray]) -> np.ndarray:
+def fast_scores(dynamic: Scorer, documents: list[np.ndarray]) -> np.ndarray:
     found = dynamic.score_tokens(documents)
     return np.concatenate([scores.log_probabilities for scores in found])
 
@@ -192,6 +193,84 @@ def test_weights_stay_within_the_limits_of_their_cell() -> None:
     documents = make_documents(LENGTHS)
     expected = slow_scores(dynamic, documents)
     np.testing.assert_allclose(fast_scores(dynamic, documents), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("with_rms", [False, True])
+def test_the_grid_holds_the_score_of_every_combination(with_rms: bool) -> None:
+    model, documents = make_model("float32"), make_documents(LENGTHS)
+    rms = gradient_rms(model, documents) if with_rms else None
+    rates, decays = [1e-3, 1e-2], [0.0, 0.1]
+    settings: dict[str, Any] = {"rms": rms, "segment": 3}
+    grid = {"learning_rates": rates, "decays": decays}
+    scores = DynamicEvaluation.grid(model, documents, **grid, **settings)
+    expected = [
+        [DynamicEvaluation(model, learning_rate=r, decay=d, **settings) for d in decays]
+        for r in rates
+    ]
+    for found, row in zip(scores, expected, strict=True):
+        assert found == pytest.approx([dynamic.score(documents) for dynamic in row])
+    best = DynamicEvaluation.tuned(model, documents, **grid, **settings)
+    assert best.score(documents) == pytest.approx(scores.max())
+    assert (best.segment, best.rms is None) == (3, rms is None)
+
+
+def test_the_usual_grid_grows_with_the_segment() -> None:
+    model, documents = make_model("float32"), make_documents((3,))
+    assert DynamicEvaluation.grid(model, documents).shape == (4, 2)
+    short = DynamicEvaluation.tuned(model, documents, learning_rates=[1e-9])
+    assert short.decay in (0.0, 1e-2)
+    for segment in (10, 10_000):  # a decay is at most 1
+        rms = gradient_rms(model, documents)
+        dynamic = DynamicEvaluation.tuned(model, documents, rms=rms, segment=segment)
+        longer = segment / 5
+        assert dynamic.learning_rate in [r * longer for r in (3e-5, 5e-5, 1e-4)]
+        assert dynamic.decay in [min(1, d * longer) for d in (1e-3, 2e-3, 5e-3)]
+
+
+def test_no_grid_or_none_that_is_finite_is_refused() -> None:
+    model, documents = make_model("float32"), make_documents()
+    with pytest.raises(ParameterError, match="decays is empty"):
+        DynamicEvaluation.grid(model, documents, decays=[])
+    scores = DynamicEvaluation.grid(model, documents, learning_rates=[1e-9, 1e38])
+    assert np.isfinite(scores[0]).all() and (scores[1] == -np.inf).all()
+    with pytest.raises(NonFiniteError, match=r"any of learning_rates=\[1e\+38\]"):
+        DynamicEvaluation.tuned(model, documents, learning_rates=[1e38])
+
+
+@pytest.mark.parametrize("carry_state", [False, True])
+def test_a_cache_stands_on_weights_that_go_on_learning(carry_state: bool) -> None:
+    """Of the outputs that the adapted weights gave when they were read."""
+    model = make_model(carry_state=carry_state)
+    documents = make_documents(LENGTHS)
+    still = DynamicEvaluation(model, learning_rate=0.0)
+    settings = {"window": 8, "theta": 1.5, "weight": 0.3}
+    found = NeuralCache(still, **settings).evaluate(documents)
+    expected = NeuralCache(model, **settings).evaluate(documents)
+    assert found.log_likelihood == pytest.approx(expected.log_likelihood, rel=1e-12)
+    assert found.n_hits == expected.n_hits
+    dynamic = DynamicEvaluation(model, learning_rate=0.2, segment=4)
+    both = NeuralCache(dynamic, **settings).score_samples(documents)
+    alone = NeuralCache(dynamic, weight=0.0).score_samples(documents)
+    np.testing.assert_allclose(alone, dynamic.score_samples(documents), rtol=1e-12)
+    assert abs(both - alone).max() > 0.01
+    # The cache's share, from the outputs and likelihoods of each step.
+    corpus = dynamic.encoder.encode(documents)
+    steps = dynamic._steps(corpus, carry_state=carry_state, n_threads=1)
+    outputs = np.concatenate([step.window.outputs()[:, 0] for step in steps])
+    p = np.exp(fast_scores(dynamic, documents))
+    targets = np.array([t for d in documents for t in (*d, N_IDS)])
+    ends = np.cumsum([len(d) + 1 for d in documents])
+    starts = np.array([0, *ends[:-1]])
+    for i, token in enumerate(targets):
+        start = 0 if carry_state else starts[np.searchsorted(ends, i, side="right")]
+        past = np.arange(max(start, i - 8), i)
+        if len(past):
+            shares = np.exp(1.5 * outputs[past] @ outputs[i])
+            p_cache = shares[targets[past] == token].sum() / shares.sum()
+            p[i] = 0.7 * p[i] + 0.3 * p_cache
+    np.testing.assert_allclose(
+        fast_scores(NeuralCache(dynamic, **settings), documents), np.log(p), rtol=1e-9
+    )
 
 
 def test_steps_that_are_too_large_say_what_to_change() -> None:

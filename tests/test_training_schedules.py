@@ -48,7 +48,7 @@ def test_plateau_divides_by_four_when_an_epoch_is_not_the_best() -> None:
     schedule = Schedule("plateau", 16.0)
     rates = []
     for loss in (5.0, 4.0, 4.5, 3.0, 3.0, 2.9):
-        schedule.end_epoch(loss)
+        schedule.look(loss)
         rates.append(schedule.rate(0))
     assert rates == [16.0, 16.0, 4.0, 4.0, 1.0, 1.0]
 
@@ -57,7 +57,8 @@ def test_exponential_halves_after_each_epoch_from_its_start_on():
     schedule = Schedule("exponential", 1.0, decay_start=4)
     rates = []
     for _ in range(6):
-        schedule.end_epoch(1.0)
+        schedule.look(1.0)
+        schedule.end_epoch()
         rates.append(schedule.rate(0))
     assert rates == [1.0, 1.0, 1.0, 0.5, 0.25, 0.125]
 
@@ -66,7 +67,8 @@ def test_exponential_halves_after_each_epoch_from_its_start_on():
 def test_the_factor_may_be_another(name: str) -> None:
     schedule = Schedule(name, 1.0, n_iter_no_change=1, decay=0.8)
     for _ in range(3):
-        schedule.end_epoch(1.0)
+        schedule.look(1.0)
+        schedule.end_epoch()
     n = 3 if name == "exponential" else 2  # the first epoch is the best
     assert schedule.rate(0) == pytest.approx(0.8**n)
 
@@ -76,20 +78,29 @@ def test_a_schedule_goes_on_from_its_numbers(name: str) -> None:
     losses = np.random.default_rng(0).random(9)
     whole, first, second = (Schedule(name, 2.0, decay_start=2) for _ in range(3))
     for loss in losses[:5]:
-        whole.end_epoch(loss)
-        first.end_epoch(loss)
+        for schedule in (whole, first):
+            schedule.look(loss)
+            schedule.end_epoch()
     second.restore(first.numbers())
     for loss in losses[5:]:
-        whole.end_epoch(loss)
-        second.end_epoch(loss)
+        for schedule in (whole, second):
+            schedule.look(loss)
+            schedule.end_epoch()
         assert second.rate(0.5) == whole.rate(0.5)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_warm_up_rises_straight_to_what_the_schedule_gives(name: str) -> None:
+    plain, warm = Schedule(name, 2.0), Schedule(name, 2.0, warmup_steps=4)
+    factors = [warm.rate(n / 10, n) / plain.rate(n / 10, n) for n in range(6)]
+    assert factors == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1], rel=1e-15)
 
 
 def test_adaptive_divides_by_five_after_some_epochs_without_improvement() -> None:
     schedule = Schedule("adaptive", 25.0, n_iter_no_change=2, tol=0.1)
     rates = []
     for loss in (5.0, 4.95, 4.94, 4.0, 3.99, 3.98):
-        schedule.end_epoch(loss)
+        schedule.look(loss)
         rates.append(schedule.rate(0))
     assert rates == [25.0, 25.0, 5.0, 5.0, 5.0, 1.0]
 

@@ -50,14 +50,21 @@ def streams(batches: list[Batch]) -> list[list[tuple[int, int, float, int]]]:
 @pytest.mark.parametrize("batch_size", [1, 3, 17])
 @pytest.mark.parametrize("bptt", [1, 4, 65])
 @pytest.mark.parametrize("shuffled", [False, True])
+@pytest.mark.parametrize("variable", [False, True])
 def test_every_token_is_predicted_once_from_the_one_before(
-    lengths: tuple[int, ...], batch_size: int, bptt: int, shuffled: bool
+    lengths: tuple[int, ...], batch_size: int, bptt: int, shuffled: bool, variable: bool
 ) -> None:
     corpus = corpus_of(*lengths)
-    windows = windows_of(corpus, batch_size=batch_size, bptt=bptt)
+    windows = windows_of(
+        corpus, batch_size=batch_size, bptt=bptt, variable_bptt=variable
+    )
     order = np.random.default_rng(0).permutation(len(corpus)) if shuffled else None
-    batches = list(windows.epoch(order))
-    assert len(batches) == windows.n_windows
+    cuts = windows.cuts(np.random.default_rng(1))
+    batches = list(windows.epoch(order, cuts))
+    assert [len(batch) for batch in batches] == np.diff(cuts).tolist()
+    assert max(map(len, batches)) <= windows.max_steps
+    if not variable:
+        assert len(batches) == windows.n_windows
     predicted = []
     for stream in streams(batches):
         tokens = [
@@ -98,6 +105,32 @@ def test_windows_and_streams_are_equally_long_to_within_one() -> None:
     lengths = [sum(w > 0 for _, _, w, _ in stream) for stream in streams(batches)]
     assert max(lengths) - min(lengths) <= 1
     assert lengths[-1] == max(lengths)  # a carried state is that of the text's end
+
+
+def test_drawn_lengths_are_those_of_awd_lstm() -> None:
+    windows = windows_of(corpus_of(200_000), batch_size=1, bptt=70, variable_bptt=True)
+    lengths = np.diff(windows.cuts(np.random.default_rng(0)))[:-1]
+    halves = lengths < 52
+    assert abs(halves.mean() - 0.05) < 0.015  # 3 standard errors of 2,900 windows
+    for drawn, mean in ((lengths[halves], 35), (lengths[~halves], 70)):
+        error = 5 / np.sqrt(len(drawn))
+        assert abs(drawn.mean() - (mean - 0.5)) < 4 * error  # fractions are cut off
+        assert abs(drawn.std() - 5) < 4 * error
+    assert windows.max_steps == 70 + 20
+    again = np.diff(windows.cuts(np.random.default_rng(0)))[:-1]
+    assert again.tolist() == lengths.tolist()
+    short = windows_of(corpus_of(5_000), bptt=10, variable_bptt=True)
+    assert np.diff(short.cuts(np.random.default_rng(0)))[:-1].min() == 5
+
+
+def test_a_pass_goes_on_from_any_window() -> None:
+    windows = windows_of(corpus_of(500), bptt=10, variable_bptt=True)
+    cuts = windows.cuts(np.random.default_rng(0))
+    whole = list(windows.epoch(None, cuts))
+    rest = list(windows.epoch(None, cuts[3:8]))
+    for found, expected in zip(rest, whole[3:7], strict=True):
+        assert np.array_equal(found.ids, expected.ids)
+        assert np.array_equal(found.targets, expected.targets)
 
 
 def test_a_short_text_makes_fewer_streams() -> None:

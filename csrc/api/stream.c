@@ -69,11 +69,11 @@ static enum rk_status alloc_stream(rnnkit_stream *stream, struct rk_error *error
     if (status == RK_OK)
         status = rk_state_create(&stream->start, weights, programs, n_layers, 1, error);
     if (status == RK_OK)
-        status = rk_window_create(&stream->token, weights, programs, n_layers, 1, 1, false,
+        status = rk_window_create(&stream->token, weights, programs, n_layers, 1, 1, NULL,
                                   error);
     if (status == RK_OK)
         status = rk_window_create(&stream->text, weights, programs, n_layers, STEPS, 1,
-                                  false, error);
+                                  NULL, error);
     return status;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * One chunk of rows on its way through a softmax, and who does what of it. Private to the
- * files softmax*.c: softmax.c cuts the chunks, softmax_shares.c deals them to threads,
- * softmax_forward.c and softmax_backward.c are the phases.
+ * files softmax*.c and augmented.c: softmax.c cuts the chunks, softmax_shares.c deals them
+ * to threads, softmax_forward.c, softmax_backward.c and augmented.c are the phases.
  *
  * Classes go by groups, whose number n_classes alone sets. A phase is done for cells,
  * groups x rows, or for rows, or for columns of the weight; a barrier stands where that
@@ -11,8 +11,8 @@
 #ifndef RK_CHUNK_H
 #define RK_CHUNK_H
 
+#include "heads/augmented.h"
 #include "heads/real.h"
-#include "heads/softmax.h"
 
 enum { RK_PIECE_PANELS = 16 }; /* of a weight that are transposed at a time: for L2 */
 
@@ -24,6 +24,7 @@ struct rk_chunk {
     size_t stride; /* from panel to panel of hidden, logits and partial */
     size_t first;  /* index of its first row in the task */
     size_t panels, width_panels, n_groups;
+    bool keeps; /* the exponentials, in place of the logits */
 };
 
 /* Cells [i0, i1) x [j0, j1) of a grid. */
@@ -60,6 +61,16 @@ void rk_chunk_cells(rk_chunk_phase phase, const struct rk_chunk *c,
 /* From a row's hidden units to what is known of it, and from there to the gradients. */
 void rk_chunk_forward(const struct rk_chunk *c, const struct rk_chunk_share *share);
 void rk_chunk_backward(const struct rk_chunk *c, const struct rk_chunk_share *share);
+/* A part of forward: from gathered hidden units to logits, exponentials and their sums. */
+void rk_chunk_exponentials(const struct rk_chunk *c, const struct rk_chunk_share *share);
+
+/* An augmented loss, where the task has one. Before forward, by every thread: what it aims
+ * at. Then of cells whose logits are still there; of rows whose sums are known; and of
+ * cells whose logits have become the gradient of the cross-entropy. */
+void rk_chunk_soften_targets(const struct rk_chunk *c, struct rk_team *team, int thread);
+void rk_chunk_soften(const struct rk_chunk *c, size_t group, size_t row0, size_t row1);
+void rk_chunk_weigh(const struct rk_chunk *c, size_t row0, size_t row1);
+void rk_chunk_augment(const struct rk_chunk *c, size_t group, size_t row0, size_t row1);
 
 /* How many of the chunk's rows, from r on, lie together in a value of the list too. */
 static inline size_t rk_chunk_together(const struct rk_chunk *c, const struct rk_rows *rows,

@@ -19,6 +19,8 @@ struct rk_head_tensor rk_head_plain_tensor(const struct rk_head_shape *shape, si
 static void plan(struct rk_head *head, struct rk_arena *arena, size_t n_rows, bool training)
 {
     rk_softmax_plan(&head->softmax, arena, n_rows, training);
+    if (training && head->augmented.alpha > 0)
+        rk_augmented_plan(&head->augmented, &head->softmax, arena, n_rows);
 }
 
 static size_t scratch(const struct rk_head *head)
@@ -28,7 +30,8 @@ static size_t scratch(const struct rk_head *head)
 
 static void start(struct rk_head *head, const struct rk_head_task *task)
 {
-    (void)head, (void)task;
+    if (task->gradients && head->augmented.alpha > 0)
+        rk_augmented_start(&head->augmented, &task->words);
 }
 
 static void run(const struct rk_head *head, const struct rk_head_task *task,
@@ -38,6 +41,7 @@ static void run(const struct rk_head *head, const struct rk_head_task *task,
     if (task->gradients) {
         words.weight_gradient = task->gradients[0];
         words.bias_gradient = head->shape->bias ? task->gradients[1] : NULL;
+        words.augmented = head->augmented.alpha > 0 ? &head->augmented : NULL;
     }
     size_t n_unwritten =
         task->gradients && words.n_rows == 0 ? rk_head_plain_n_tensors(head->shape) : 0;

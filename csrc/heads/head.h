@@ -14,6 +14,7 @@
 #define RK_HEAD_H
 
 #include "heads/adaptive.h"
+#include "heads/augmented.h"
 #include "heads/sampled.h"
 
 enum rk_head_kind { RK_SOFTMAX = 0, RK_SAMPLED, RK_ADAPTIVE, RK_N_HEADS };
@@ -56,6 +57,7 @@ struct rk_head {
     const struct rk_head_shape *shape;
     const char *tensors[RK_MAX_HEAD_TENSORS];
     struct rk_softmax softmax; /* over all words; adaptive: over common ones and clusters */
+    struct rk_augmented augmented; /* softmax: a further loss of training, at first none */
     /* Of the tensor whose gradient is by units, set by rk_head_plan: see rk_head_places,
      * and the most rows that have a place. */
     const int32_t *places;

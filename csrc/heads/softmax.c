@@ -48,7 +48,10 @@ void rk_softmax_run(const struct rk_softmax *softmax, const struct rk_softmax_ta
             .panels = rk_panels(dtype, softmax->n_classes),
             .width_panels = rk_panels(dtype, softmax->width),
             .n_groups = rk_softmax_groups(softmax->n_classes),
+            .keeps = task->weight_gradient != NULL,
         };
+        if (task->augmented)
+            rk_chunk_soften_targets(&chunk, team, thread);
         struct rk_chunk_share share = rk_chunk_share(&chunk, team, thread);
         rk_chunk_forward(&chunk, &share);
         if (task->weight_gradient)

@@ -38,6 +38,8 @@ struct rk_softmax {
     char *partial;               /* [group][panel of width][row]: dh by groups */
 };
 
+struct rk_augmented;
+
 /* What to do with which rows of a list (see rk_rows). */
 struct rk_softmax_task {
     struct rk_rows hidden;
@@ -54,7 +56,8 @@ struct rk_softmax_task {
      * units for the rows of `rows` alone. Without rows nothing is. */
     char *weight_gradient, *bias_gradient; /* bias_gradient NULL: none */
     struct rk_rows hidden_gradient;
-    char *thread_scratch; /* rk_softmax_scratch bytes a thread */
+    char *thread_scratch;                 /* rk_softmax_scratch bytes a thread */
+    const struct rk_augmented *augmented; /* a further loss (augmented.h), or NULL */
     /* Prediction, or NULL: plain rows of reals in the order of `rows`, `row_stride` apart
      * (OUT). To each row its `shift` is added, one a row in that order; NULL: none. */
     void *log_probabilities;

@@ -16,6 +16,8 @@ static void differentiate_rows(const struct rk_chunk *c, size_t row0, size_t row
         kernels->fill(softmax->factor + r * RK_PANEL, weight / task->weight_sum / sum,
                       kernels->lanes);
     }
+    if (task->augmented)
+        rk_chunk_weigh(c, row0, row1);
     for (size_t p = 0; p < c->width_panels; p++) {
         char *hidden = softmax->hidden + p * c->stride + row0 * RK_PANEL;
         kernels->vector[RK_OP_mul](hidden, hidden, softmax->factor + row0 * RK_PANEL, NULL,
@@ -40,6 +42,8 @@ static void subtract_targets(const struct rk_chunk *c, size_t group, size_t row0
         char *logit = rk_chunk_logit(c, unit, r);
         rk_real_set(dtype, logit, 0, rk_real_get(dtype, logit, 0) - sum);
     }
+    if (c->task->augmented)
+        rk_chunk_augment(c, group, row0, row1);
 }
 
 /* Columns [j0, j1) of panels [i0, i1) of a packed weight's gradient start from zero. */

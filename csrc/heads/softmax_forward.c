@@ -103,11 +103,13 @@ static void group_exponentials(const struct rk_chunk *c, size_t group, size_t ro
                       kernels->lanes);
         task->hits[c->rows[r]] = is_likeliest(c, group, first_unit, unit, r);
     }
+    if (task->augmented)
+        rk_chunk_soften(c, group, row0, row1);
     char *logits = softmax->logits + panel0 * c->stride + row0 * RK_PANEL;
-    kernels->softmax->exp_sum(
-        rk_chunk_row(c, softmax->group_sum, group, row0),
-        task->weight_gradient ? logits : NULL, logits, c->stride, units, row1 - row0,
-        rk_chunk_row(c, softmax->group_max, 0, row0), c->stride, c->n_groups);
+    kernels->softmax->exp_sum(rk_chunk_row(c, softmax->group_sum, group, row0),
+                              c->keeps ? logits : NULL, logits, c->stride, units,
+                              row1 - row0, rk_chunk_row(c, softmax->group_max, 0, row0),
+                              c->stride, c->n_groups);
 }
 
 /* Maximum, sum of exponentials and its logarithm of each row, from the groups' in order. */
@@ -155,15 +157,20 @@ static void predict_rows(const struct rk_chunk *c, size_t row0, size_t row1)
 }
 
 /* A barrier stands at each change of who owns what: rows, then cells, then rows again. */
-void rk_chunk_forward(const struct rk_chunk *c, const struct rk_chunk_share *share)
+void rk_chunk_exponentials(const struct rk_chunk *c, const struct rk_chunk_share *share)
 {
-    gather_hidden(c, share->row0, share->row1);
     rk_team_wait(share->team);
     rk_chunk_cells(group_logits, c, share);
     rk_team_wait(share->team);
     rk_chunk_cells(group_exponentials, c, share);
     rk_team_wait(share->team);
     join_groups(c, share->row0, share->row1);
+}
+
+void rk_chunk_forward(const struct rk_chunk *c, const struct rk_chunk_share *share)
+{
+    gather_hidden(c, share->row0, share->row1);
+    rk_chunk_exponentials(c, share);
     if (c->task->targets)
         score_rows(c, share->row0, share->row1);
     if (c->task->log_probabilities)

@@ -152,7 +152,7 @@ struct rk_kernels {
     double (*sum_squares)(const void *a, size_t n);
     /* g *= scale */
     void (*scale)(void *a, double factor, size_t n);
-    const struct rk_update_kernels *update; /* private to solvers: kernels/update.inc.h  */
+    const struct rk_update_kernels *update; /* of solvers and means: kernels/update.h    */
     const struct rk_softmax_kernels *softmax; /* private to heads: kernels/softmax.inc.h */
 };
 

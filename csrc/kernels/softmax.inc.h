@@ -53,15 +53,18 @@ static void RK_T(softmax_max)(void *max, const void *src, size_t panel_stride, s
     }
 }
 
-/* A block's rows of one panel: exponentials out, and into the partial sums. */
+/* A block's rows of one panel: exponentials out, and into the partial sums. `scale` is NULL
+ * or a constant. */
 RK_INLINE void RK_T(softmax_exp_panel)(v_real *partial, const v_real *max, char *exps,
-                                       const char *src, size_t rows, size_t units)
+                                       const char *src, size_t rows, size_t units,
+                                       const RK_REAL *scale)
 {
     for (size_t r = 0; r < rows; r++)
         RK_UNROLL for (int j = 0; j < RK_VP; j++)
         {
             size_t at = r * RK_PANEL + (size_t)j * RK_VBYTES;
-            v_real e = v_exp(v_load(src + at) - max[r]);
+            v_real x = v_load(src + at) - max[r];
+            v_real e = v_exp(scale ? x * *scale : x);
             if (units < RK_LANES)
                 e = RK_T(keep_lanes)(e, j, units, v_splat(0));
             if (exps)
@@ -70,9 +73,10 @@ RK_INLINE void RK_T(softmax_exp_panel)(v_real *partial, const v_real *max, char 
         }
 }
 
-static void RK_T(softmax_exp_sum)(void *sum, void *exps, const void *src,
-                                  size_t panel_stride, size_t width, size_t rows,
-                                  const void *maxima, size_t max_stride, size_t n_maxima)
+RK_INLINE void RK_T(softmax_exp_rows)(void *sum, void *exps, const void *src,
+                                      size_t panel_stride, size_t width, size_t rows,
+                                      const void *maxima, size_t max_stride,
+                                      size_t n_maxima, const RK_REAL *scale)
 {
     v_real partial[RK_T(softmax_block) * RK_VP], max[RK_T(softmax_block)];
     for (size_t row = 0; row < rows; row += RK_T(softmax_block)) {
@@ -89,9 +93,9 @@ static void RK_T(softmax_exp_sum)(void *sum, void *exps, const void *src,
             partial[i] = v_splat(0);
         for (size_t unit = 0; unit < width; unit += RK_LANES) {
             if (width - unit < RK_LANES)
-                RK_T(softmax_exp_panel)(partial, max, out, panel, n, width - unit);
+                RK_T(softmax_exp_panel)(partial, max, out, panel, n, width - unit, scale);
             else
-                RK_T(softmax_exp_panel)(partial, max, out, panel, n, RK_LANES);
+                RK_T(softmax_exp_panel)(partial, max, out, panel, n, RK_LANES, scale);
             panel += panel_stride;
             if (out)
                 out += panel_stride;
@@ -101,6 +105,45 @@ static void RK_T(softmax_exp_sum)(void *sum, void *exps, const void *src,
             RK_T(softmax_put)(to, lanes_sum(partial + r * RK_VP));
         }
     }
+}
+
+static void RK_T(softmax_exp_sum)(void *sum, void *exps, const void *src,
+                                  size_t panel_stride, size_t width, size_t rows,
+                                  const void *maxima, size_t max_stride, size_t n_maxima)
+{
+    RK_T(softmax_exp_rows)
+    (sum, exps, src, panel_stride, width, rows, maxima, max_stride, n_maxima, NULL);
+}
+
+static void RK_T(softmax_tempered_exp_sum)(void *sum, void *exps, const void *src,
+                                           size_t panel_stride, size_t width, size_t rows,
+                                           const void *maxima, size_t max_stride,
+                                           size_t n_maxima, double scale)
+{
+    const RK_REAL rounded = (RK_REAL)scale;
+    RK_T(softmax_exp_rows)
+    (sum, exps, src, panel_stride, width, rows, maxima, max_stride, n_maxima, &rounded);
+}
+
+static void RK_T(softmax_add_difference)(void *dst, const void *plus, size_t panel_stride,
+                                         const void *minus, size_t minus_stride,
+                                         const int32_t *index, size_t panels, size_t rows,
+                                         const void *a, const void *b)
+{
+    for (size_t p = 0; p < panels; p++)
+        for (size_t r = 0; r < rows; r++) {
+            char *to = (char *)dst + p * panel_stride + r * RK_PANEL;
+            const char *more = (const char *)plus + p * panel_stride + r * RK_PANEL;
+            const char *less =
+                (const char *)minus + p * minus_stride + (size_t)index[r] * RK_PANEL;
+            v_real up = v_load((const char *)a + r * RK_PANEL);
+            v_real down = v_load((const char *)b + r * RK_PANEL);
+            RK_EACH(j, RK_VP) {
+                size_t at = (size_t)j * RK_VBYTES;
+                v_real difference = v_load(more + at) * up - v_load(less + at) * down;
+                v_store(to + at, v_load(to + at) + difference);
+            }
+        }
 }
 
 /* One row. */
@@ -144,6 +187,8 @@ static void RK_T(softmax_normalise)(void *plain, size_t row_stride, const void *
 
 static const struct rk_softmax_kernels RK_T(softmax_kernels) = {
     .exp_sum = RK_T(softmax_exp_sum),
+    .tempered_exp_sum = RK_T(softmax_tempered_exp_sum),
+    .add_difference = RK_T(softmax_add_difference),
     .max = RK_T(softmax_max),
     .normalise = RK_T(softmax_normalise),
 };

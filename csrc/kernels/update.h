@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The solvers' kernels: clip, decay, moments, update and limits in one pass.
+ * The solvers' kernels: clip, decay, moments, update and limits in one pass; and running
+ * means, of gradients and of weights.
  */
 #ifndef RK_UPDATE_H
 #define RK_UPDATE_H
@@ -24,6 +25,8 @@ typedef void (*rk_update_fn)(const struct rk_update *update, void *weights,
 
 struct rk_update_kernels {
     rk_update_fn sgd, momentum, nesterov, adam, rms;
+    /* mean += rate * (values - mean); values of NULL are zero. */
+    void (*mean)(double rate, void *mean, const void *values, size_t n);
 };
 
 #endif

@@ -120,10 +120,22 @@ static void RK_T(update_rms)(const struct rk_update *u, void *weights, const voi
     }
 }
 
+static void RK_T(update_mean)(double rate, void *mean, const void *values, size_t n)
+{
+    const v_real r = v_splat((RK_REAL)rate);
+    RK_REAL *m = mean;
+    const RK_REAL *v = values;
+    for (size_t i = 0; i < n; i += RK_VL) {
+        v_real mi = v_load(m + i), vi = v ? v_load(v + i) : v_splat(0);
+        v_store(m + i, v_fma(r, vi - mi, mi));
+    }
+}
+
 static const struct rk_update_kernels RK_T(update_kernels) = {
     .sgd = RK_T(update_sgd),
     .momentum = RK_T(update_momentum),
     .nesterov = RK_T(update_nesterov),
     .adam = RK_T(update_adam),
     .rms = RK_T(update_rms),
+    .mean = RK_T(update_mean),
 };

@@ -123,6 +123,30 @@ static enum rk_status read_head(struct rk_json *json, struct rk_modelfile *file,
     return status;
 }
 
+/* A last layer that is no cell. */
+static enum rk_status read_projection(struct rk_json *json, struct rk_modelfile *file,
+                                      struct rk_error *error)
+{
+    bool projection = false;
+    if (rk_json_key(json, "projection") && !(rk_json_bool(json, &projection) && projection))
+        return rk_fail(error, RK_FORMAT,
+                       "network: 'projection' must be true, or not be there");
+    file->n_cells = file->network.n_layers;
+    file->network.n_layers += projection;
+    return RK_OK;
+}
+
+/* Its rates are for Python: the graphs that predict have them. */
+static enum rk_status read_zoneout(struct rk_json *json, struct rk_modelfile *file,
+                                   struct rk_error *error)
+{
+    file->has_zoneout = rk_json_key(json, "zoneout");
+    struct rk_json rates = *json;
+    if (file->has_zoneout && !(rk_json_take(&rates, "{\"") && rk_json_skip(json)))
+        return rk_fail(error, RK_FORMAT, "network: 'zoneout' must be numbers by name");
+    return RK_OK;
+}
+
 enum rk_status rk_config_network(struct rk_modelfile *file, struct rk_error *error)
 {
     struct rk_network *network = &file->network;
@@ -137,13 +161,18 @@ enum rk_status rk_config_network(struct rk_modelfile *file, struct rk_error *err
     if (status == RK_OK && rk_json_key(&json, "head"))
         status = read_head(&json, file, error);
     if (status == RK_OK)
-        status = read_count(&json, "num_layers", RK_MAX_LAYERS, &network->n_layers, error);
+        status =
+            read_count(&json, "num_layers", RK_MAX_LAYERS - 1, &network->n_layers, error);
+    if (status == RK_OK)
+        status = read_projection(&json, file, error);
     if (status == RK_OK &&
         !(rk_json_key(&json, "tie_weights") && rk_json_bool(&json, &network->tie_weights)))
         status = rk_fail(error, RK_FORMAT, "network: 'tie_weights' must be true or false");
     if (status == RK_OK)
         status =
             read_count(&json, "vocab_size", MAX_VOCABULARY, &network->vocab_size, error);
+    if (status == RK_OK)
+        status = read_zoneout(&json, file, error);
     if (status == RK_OK && !(rk_json_take(&json, "}") && json.at == json.end))
         status = rk_fail(error, RK_FORMAT,
                          "network: there is more than this rnnkit knows: %.60s", json.at);

@@ -139,6 +139,23 @@ static enum rk_status add_layer(struct rk_modelfile *file, size_t layer,
     return RK_OK;
 }
 
+static enum rk_status add_projection(struct rk_modelfile *file, struct rk_error *error)
+{
+    static const char *const names[] = {"projection.weight", "projection.bias"};
+    const struct rk_program *program = file->programs[file->n_cells];
+    if (rk_program_n_parameters(program) != 2 || rk_program_n_states(program) != 0)
+        return rk_fail(error, RK_FORMAT,
+                       "prediction.graph_l%zu: a projection has two parameters, no states",
+                       file->n_cells);
+    enum rk_status status = RK_OK;
+    for (size_t i = 0; status == RK_OK && i < 2; i++) {
+        const struct rk_parameter *p = rk_program_parameter(program, i);
+        status = add_parameter(file, names[i], p->blocks * p->width,
+                               p->is_weight ? p->columns : 0, error);
+    }
+    return status;
+}
+
 /* The name that a tensor of the head has in the file. */
 static void head_name(char name[64], const struct rk_network *network, size_t index)
 {
@@ -172,8 +189,10 @@ static enum rk_status add_parameters(struct rk_modelfile *file, struct rk_error 
         return rk_fail(error, RK_NOMEM, "no memory for the list of parameters");
     enum rk_status status = add_parameter(file, "embedding.weight", network->vocab_size,
                                           network->embedding_size, error);
-    for (size_t l = 0; status == RK_OK && l < network->n_layers; l++)
+    for (size_t l = 0; status == RK_OK && l < file->n_cells; l++)
         status = add_layer(file, l, error);
+    if (status == RK_OK && file->n_cells < network->n_layers)
+        status = add_projection(file, error);
     struct rk_head_shape head = rk_network_head(network);
     for (size_t i = network->tie_weights; i < rk_head_n_tensors(&head); i++) {
         struct rk_head_tensor tensor = rk_head_tensor(&head, i);
@@ -187,14 +206,29 @@ static enum rk_status add_parameters(struct rk_modelfile *file, struct rk_error 
 
 /* ---------------------------------------------------------- graphs, tokens */
 
+/* A cell's own graph is for training where another one predicts: it is accounted for. */
+static enum rk_status use_graph(const struct rk_modelfile *file, size_t layer,
+                                char name[64], const struct rk_stored **words,
+                                struct rk_error *error)
+{
+    bool is_cell = layer < file->n_cells;
+    enum rk_status status = RK_OK;
+    snprintf(name, 64, "rnn.graph_l%zu", layer);
+    if (is_cell)
+        status = use_list(file, name, RK_I32, words, error);
+    if (status != RK_OK || (is_cell && !file->has_zoneout))
+        return status;
+    snprintf(name, 64, "prediction.graph_l%zu", layer);
+    return use_list(file, name, RK_I32, words, error);
+}
+
 static enum rk_status read_graph(struct rk_modelfile *file, size_t layer,
                                  struct rk_error *error)
 {
-    char name[32];
+    char name[64];
     const struct rk_stored *words = NULL;
     struct rk_error reason = {0};
-    snprintf(name, sizeof name, "rnn.graph_l%zu", layer);
-    enum rk_status status = use_list(file, name, RK_I32, &words, error);
+    enum rk_status status = use_graph(file, layer, name, &words, error);
     if (status != RK_OK)
         return status;
     struct rk_program **program = &file->programs[layer];

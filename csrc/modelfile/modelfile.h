@@ -16,6 +16,8 @@ struct rk_modelfile {
     struct rk_network network;           /* with the programs of the file's graphs      */
     const struct rk_stored **parameters; /* by the index that the weights have          */
     size_t n_parameters;
+    size_t n_cells;   /* layers but the projection                              */
+    bool has_zoneout; /* no cell predicts by its own graph                      */
     struct rk_tokenizer *tokenizer; /* with the vocabulary; NULL for a model of ids */
     int32_t end_id, unk_id;         /* unk_id is -1 where nothing is unknown       */
     /* What `network` points to: */

@@ -20,7 +20,7 @@
 #include "program/program.h"
 #include "solvers/solver.h"
 
-enum { RK_MAX_LAYERS = 64, RK_MAX_THREADS = 512 };
+enum { RK_MAX_LAYERS = 65, RK_MAX_THREADS = 512 }; /* 64 cells and a projection */
 
 /* ----------------------------------------------------------------- weights */
 
@@ -89,15 +89,30 @@ enum rk_status rk_state_set(struct rk_state *state, size_t layer, size_t index,
 
 /* ------------------------------------------------------------------ window */
 
+/* What training drops of the weights, anew in each run; what it drops of activations is a
+ * matter of the programs. Rates are in [0, 1). */
+struct rk_dropout {
+    double embedding; /* of word types: their rows, where the first layer reads them */
+    double weight;    /* of the elements of some matrices of the layers              */
+    const uint8_t *dropped; /* by tensor: not 0 for these; only read during the call */
+};
+
+/* How a window trains. The augmented loss (heads/augmented.h), 0: none, is for RK_SOFTMAX
+ * alone; it goes into the gradients, not into the loss that is reported. */
+struct rk_training {
+    double augmented_loss, augmented_temperature;
+    struct rk_dropout dropout;
+};
+
 /* The memory of one window of at most n_steps x batch, used again by every call. `programs`
  * are those of `weights` or variants of them with the same parameters (masks, resets,
- * backward parts). Weights and programs must outlive the window. */
+ * backward parts). Weights and programs must outlive the window. `training` NULL: no. */
 struct rk_window;
 
 enum rk_status rk_window_create(struct rk_window **window, const struct rk_weights *weights,
                                 const struct rk_program *const *programs, size_t n_layers,
-                                size_t n_steps, size_t batch, bool training,
-                                struct rk_error *error);
+                                size_t n_steps, size_t batch,
+                                const struct rk_training *training, struct rk_error *error);
 void rk_window_free(struct rk_window *window);
 
 /* How to run: at most RK_MAX_THREADS threads (< 1: the default), and a poll as in rk_team,
@@ -117,7 +132,7 @@ struct rk_window_input {
                                     NULL: all 1 */
     const uint8_t *resets;       /* not 0: the row starts anew before this step; NULL */
     const uint8_t *active;       /* 0: the row has ended, its state stands still; NULL */
-    uint64_t seed;               /* of the dropout masks, and of a head that samples */
+    uint64_t seed;               /* of all that is dropped, and of a head that samples */
     uint32_t update;             /* number of the window within the fit */
     void *log_probabilities;     /* (batch, vocab) after the last step (OUT); NULL. In place
                                     of targets, and not from a window that is training */
@@ -172,13 +187,13 @@ enum rk_status rk_window_state_width(const struct rk_window *window, size_t laye
 
 /* ------------------------------------------------------------------ update */
 
-/* A solver for weights of this shape. By tensor: whether alpha applies (not 0), and limits
- * kept after each update (low, high; -inf, inf: none). */
+/* A solver for weights of this shape. By tensor: its weight decay, whether it keeps its
+ * values (not 0), and limits kept after each update (low, high; -inf, inf: none). */
 enum rk_status rk_network_solver_create(struct rk_solver **solver,
                                         const struct rk_weights *weights,
                                         const struct rk_solver_options *options,
-                                        const uint8_t *decay, const double (*limits)[2],
-                                        struct rk_error *error);
+                                        const double *alpha, const uint8_t *frozen,
+                                        const double (*limits)[2], struct rk_error *error);
 
 /* A moment of a tensor (see rk_solver_n_moments), shaped like it. */
 enum rk_status rk_network_solver_get(void *plain, const struct rk_solver *solver,
@@ -189,12 +204,27 @@ enum rk_status rk_network_solver_set(struct rk_solver *solver,
                                      size_t index, const void *plain,
                                      struct rk_error *error);
 
-/* Clips the window's gradient to max_grad_norm (0: no clipping) and updates the weights.
- * *norm is the gradient's norm before clipping; when it is not finite nothing is touched
- * and the status is RK_NONFINITE. Nothing is touched either when cancelled. */
+/* Takes the window's gradient into the mean for the next update: mean += rate * (gradient -
+ * mean). Rate 1 begins a new mean; weight_sum / (that of all windows so far) gives the
+ * gradient of the mean loss over all their targets. */
+enum rk_status rk_network_accumulate(const struct rk_weights *weights,
+                                     struct rk_solver *solver, struct rk_window *window,
+                                     double rate, const struct rk_run *run,
+                                     struct rk_error *error);
+
+/* Clips the window's gradient, or what was accumulated where window is NULL, to
+ * max_grad_norm (0: no clipping) and updates the weights. *norm is the gradient's norm
+ * before clipping; when it is not finite nothing is touched and the status is RK_NONFINITE.
+ * Nothing is touched either when cancelled. */
 enum rk_status rk_network_update(struct rk_weights *weights, struct rk_solver *solver,
                                  struct rk_window *window, double learning_rate,
                                  double max_grad_norm, const struct rk_run *run,
                                  double *norm, struct rk_error *error);
+
+/* A running mean of weights: mean += rate * (weights - mean); rate 1 takes them over. Is
+ * never cancelled. */
+enum rk_status rk_weights_average(struct rk_weights *mean, const struct rk_weights *weights,
+                                  double rate, const struct rk_run *run,
+                                  struct rk_error *error);
 
 #endif

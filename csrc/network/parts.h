@@ -48,6 +48,10 @@ void rk_tensor_unpack(const struct rk_tensor *tensor, enum rk_dtype dtype, void 
 void rk_tensor_clear_padding(const struct rk_tensor *tensor,
                              const struct rk_kernels *kernels, char *packed);
 
+/* Whether two have the same dtype and tensors. */
+enum rk_status rk_weights_check_shapes(const struct rk_weights *weights,
+                                       const struct rk_weights *other,
+                                       struct rk_error *error);
 enum rk_status rk_weights_check_index(const struct rk_weights *weights, size_t index,
                                       struct rk_error *error);
 /* Whether programs are those of the weights, or variants with the same parameters. */
@@ -76,6 +80,7 @@ enum rk_window_phase { RK_WINDOW_EMPTY = 0, RK_WINDOW_FORWARD, RK_WINDOW_BACKWAR
 struct rk_window {
     const struct rk_weights *weights;
     bool training, reads_flags;
+    struct rk_dropout dropout; /* without the list of tensors, which is in `masked` */
     size_t max_steps, max_batch;
     size_t n_steps, batch, n_shards; /* of the last forward */
     enum rk_window_phase phase;
@@ -91,9 +96,10 @@ struct rk_window {
     uint8_t *hits;         /* list */
     char *input;           /* [shard][step][panel][row]: embeddings */
     char *resets, *active; /* [shard][step][row], where programs read them */
-    const char **parameters;     /* by tensor */
+    const char **parameters;     /* by tensor: it, or its masked copy */
     const char **initial_states; /* by state, layer after layer */
     /* Training: */
+    char **masked;     /* by tensor: its copy with elements dropped, NULL where none is */
     char **transposed; /* by tensor: packed transpose, NULL where none is read */
     char **gradient;   /* by tensor, laid out as it; of a table the rows of `tokens` */
     char *head_gradient[RK_MAX_HEAD_TENSORS]; /* the head's among them */
@@ -119,11 +125,25 @@ struct rk_window {
 const struct rk_repeats *rk_window_find_repeats(struct rk_window *window);
 void rk_window_plan_repeats(struct rk_window *window, struct rk_arena *arena);
 
+/* What is dropped of the weights (dropout.c). Word types: rows of values over the list,
+ * embeddings or their gradients, times 0 or 1 / (1 - rate). Elements: a thread's share of
+ * the masked copies, and of the gradients of what they are copies of. */
+void rk_window_drop_words(const struct rk_window *window, struct rk_rows values,
+                          size_t batch, const int32_t *ids, size_t row0, size_t row1,
+                          size_t panel0, size_t panel1);
+void rk_window_drop_weights(const struct rk_window *window, const struct rk_team *team,
+                            int thread);
+void rk_window_drop_gradients(const struct rk_window *window, const struct rk_team *team,
+                              int thread);
+enum rk_status rk_dropout_check(const struct rk_weights *weights,
+                                const struct rk_dropout *dropout, struct rk_error *error);
+
 /* What comes into forward, checked as a whole before anything runs. */
 enum rk_status rk_window_check_input(const struct rk_window *window,
                                      const struct rk_state *state,
                                      const struct rk_window_input *input,
                                      struct rk_error *error);
+enum rk_status rk_run_check(const struct rk_run *run, struct rk_error *error);
 /* Takes the window for one call; RK_INVALID when another has it or `run` is bad. */
 enum rk_status rk_window_enter(struct rk_window *window, const struct rk_run *run,
                                struct rk_error *error);

@@ -107,22 +107,30 @@ static struct rk_rows output_gradient(const struct rk_window *window)
                             rk_panels(weights->dtype, weights->hidden_size));
 }
 
-/* The embeddings of this thread's share of the rows, and of the distinct ones. */
+/* This thread's share of the embeddings of n_rows ids, without the words dropped. */
+static void embed_share(const struct rk_window *window, struct rk_rows to, size_t batch,
+                        const int32_t *ids, size_t n_rows, const struct rk_team *team,
+                        int thread)
+{
+    const struct rk_weights *weights = window->weights;
+    size_t row0, row1;
+    rk_share(n_rows, team->n_threads, thread, &row0, &row1);
+    rk_embedding_gather(&window->embedding, to, batch, ids, row0, row1);
+    rk_window_drop_words(window, to, batch, ids, row0, row1, 0,
+                         rk_panels(weights->dtype, weights->embedding_size));
+}
+
+/* The embeddings of all rows, and of the distinct ones. */
 static void embed(const struct rk_window *window, const struct rk_team *team, int thread)
 {
     const struct rk_sequence *first = &window->sequences[0];
     const struct rk_repeats *repeats = first->repeats;
-    size_t row0, row1;
-    if (!repeats || rk_program_reads_input(first->program)) {
-        rk_share(window->n_steps * window->batch, team->n_threads, thread, &row0, &row1);
-        rk_embedding_gather(&window->embedding, first->input, window->batch, window->ids,
-                            row0, row1);
-    }
-    if (repeats) {
-        rk_share(repeats->n, team->n_threads, thread, &row0, &row1);
-        rk_embedding_gather(&window->embedding, repeats->rows, repeats->n, window->distinct,
-                            row0, row1);
-    }
+    if (!repeats || rk_program_reads_input(first->program))
+        embed_share(window, first->input, window->batch, window->ids,
+                    window->n_steps * window->batch, team, thread);
+    if (repeats)
+        embed_share(window, repeats->rows, repeats->n, window->distinct, repeats->n, team,
+                    thread);
 }
 
 /* Zeroes this thread's share of what will be added to. A head writes its own gradients, and
@@ -152,8 +160,10 @@ static void forward_task(void *context, struct rk_team *team, int thread)
         spread_flags(window, window->resets, forward->input->resets, 0, row0, row1);
         spread_flags(window, window->active, forward->input->active, 1, row0, row1);
     }
-    if (window->training)
+    if (window->training) {
+        rk_window_drop_weights(window, team, thread);
         start_gradients(forward, team, thread);
+    }
     rk_team_wait(team);
     for (size_t l = 0; l < window->weights->n_layers; l++)
         rk_sequence_forward(&window->sequences[l], team, thread);
@@ -432,7 +442,7 @@ static void transpose_share(const struct rk_window *window, const struct rk_team
             continue;
         rk_share(rk_panels(weights->dtype, tensor->columns), team->n_threads, thread,
                  &panel0, &panel1);
-        rk_transpose(weights->kernels, window->transposed[i], rk_weights_at(weights, i),
+        rk_transpose(weights->kernels, window->transposed[i], window->parameters[i],
                      tensor->blocks, tensor->width, tensor->columns, panel0, panel1);
     }
 }
@@ -451,6 +461,8 @@ static void scatter_share(const struct rk_window *window, const struct rk_team *
     }
     rk_share(rk_panels(weights->dtype, weights->embedding_size), team->n_threads, thread,
              &panel0, &panel1);
+    rk_window_drop_words(window, first->input_gradient, batch, ids, 0, n_rows, panel0,
+                         panel1);
     rk_embedding_scatter(&window->embedding, window->gradient[0], window->token_row,
                          first->input_gradient, batch, ids, n_rows, panel0, panel1);
 }
@@ -463,6 +475,7 @@ static void backward_task(void *context, struct rk_team *team, int thread)
     rk_team_wait(team);
     for (size_t l = weights->n_layers; l-- > 0;)
         rk_sequence_backward(&window->sequences[l], team, thread);
+    rk_window_drop_gradients(window, team, thread);
     if (window->sequences[0].input_gradient.base && !rk_team_poll(team, thread))
         scatter_share(window, team, thread);
 }

@@ -218,19 +218,28 @@ enum rk_status rk_weights_create(struct rk_weights **result,
     return status;
 }
 
-enum rk_status rk_weights_assign(struct rk_weights *weights, const struct rk_weights *from,
-                                 struct rk_error *error)
+enum rk_status rk_weights_check_shapes(const struct rk_weights *weights,
+                                       const struct rk_weights *other,
+                                       struct rk_error *error)
 {
-    bool same = weights->dtype == from->dtype && weights->n_tensors == from->n_tensors;
+    bool same = weights->dtype == other->dtype && weights->n_tensors == other->n_tensors;
     for (size_t i = 0; same && i < weights->n_tensors; i++) {
-        const struct rk_tensor *a = &weights->tensors[i], *b = &from->tensors[i];
+        const struct rk_tensor *a = &weights->tensors[i], *b = &other->tensors[i];
         same = a->is_table == b->is_table && a->blocks == b->blocks &&
                a->width == b->width && a->columns == b->columns;
     }
-    if (!same)
-        return rk_fail(error, RK_INVALID, "the weights have different shapes");
-    memcpy(weights->arena, from->arena, weights->n_bytes);
-    return RK_OK;
+    if (same)
+        return RK_OK;
+    return rk_fail(error, RK_INVALID, "the weights have different shapes");
+}
+
+enum rk_status rk_weights_assign(struct rk_weights *weights, const struct rk_weights *from,
+                                 struct rk_error *error)
+{
+    enum rk_status status = rk_weights_check_shapes(weights, from, error);
+    if (status == RK_OK)
+        memcpy(weights->arena, from->arena, weights->n_bytes);
+    return status;
 }
 
 void rk_weights_free(struct rk_weights *weights)

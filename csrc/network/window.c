@@ -4,6 +4,7 @@
  */
 #include "network/parts.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "heads/real.h"
@@ -54,6 +55,19 @@ static void plan_gradients(struct rk_window *window, struct rk_arena *arena)
     }
 }
 
+/* Copies of the tensors that lose elements. */
+static void plan_masked(struct rk_window *window, struct rk_arena *arena)
+{
+    const struct rk_weights *weights = window->weights;
+    window->masked = rk_arena_take(arena, weights->n_tensors, sizeof *window->masked);
+    for (size_t i = 0; window->dropout.weight > 0 && i < weights->n_tensors; i++) {
+        size_t n_bytes = window->dropout.dropped[i] ? weights->tensors[i].n_bytes : 0;
+        char *masked = n_bytes ? rk_arena_take(arena, n_bytes, 1) : NULL;
+        if (arena->base)
+            window->masked[i] = masked;
+    }
+}
+
 static void plan_training(struct rk_window *window, struct rk_arena *arena)
 {
     const struct rk_weights *weights = window->weights;
@@ -61,6 +75,7 @@ static void plan_training(struct rk_window *window, struct rk_arena *arena)
     size_t row_bytes = rk_rows_bound(window->max_batch) * RK_PANEL;
     size_t hidden_panels = rk_panels(weights->dtype, weights->hidden_size);
     window->transposed = rk_arena_take(arena, n_tensors, sizeof *window->transposed);
+    plan_masked(window, arena);
     plan_gradients(window, arena);
     window->output_gradient =
         rk_arena_take(arena, window->max_steps * hidden_panels, row_bytes);
@@ -92,7 +107,7 @@ static void plan_training(struct rk_window *window, struct rk_arena *arena)
 
 /* Everything a window owns, in one piece of memory. What grows with it: input, flags and
  * each layer's program with steps x batch; the head with one chunk of rows x vocabulary;
- * transposes and gradients (training) with the weights. */
+ * transposes, gradients and masked copies (training) with the weights. */
 static void plan(struct rk_window *window, struct rk_arena *arena)
 {
     const struct rk_weights *weights = window->weights;
@@ -129,7 +144,9 @@ static void connect(struct rk_window *window)
 {
     const struct rk_weights *weights = window->weights;
     for (size_t i = 0; i < weights->n_tensors; i++)
-        window->parameters[i] = rk_weights_at(weights, i);
+        window->parameters[i] = window->training && window->masked[i]
+                                    ? window->masked[i]
+                                    : rk_weights_at(weights, i);
     for (size_t l = 0, state = 0; l < weights->n_layers; l++) {
         struct rk_sequence *sequence = &window->sequences[l];
         size_t first = weights->layer_tensor[l];
@@ -166,16 +183,33 @@ static enum rk_status check_size(const struct rk_program *const *programs, size_
     return RK_OK;
 }
 
+static enum rk_status check_training(const struct rk_weights *weights,
+                                     const struct rk_training *training,
+                                     struct rk_error *error)
+{
+    double alpha = training->augmented_loss, tau = training->augmented_temperature;
+    if (!(alpha >= 0 && isfinite(alpha)))
+        return rk_fail(error, RK_INVALID,
+                       "augmented_loss is %g; it must be finite and at least 0", alpha);
+    if (!(tau > 0 && isfinite(tau)))
+        return rk_fail(error, RK_INVALID,
+                       "augmented_temperature is %g; it must be finite and above 0", tau);
+    if (alpha > 0 && weights->head.kind != RK_SOFTMAX)
+        return rk_fail(error, RK_INVALID,
+                       "an augmented loss needs a softmax over all words as head");
+    return RK_OK;
+}
+
 static struct rk_window shape_of(const struct rk_weights *weights,
                                  const struct rk_program *const *programs, size_t n_steps,
-                                 size_t batch, bool training)
+                                 size_t batch, const struct rk_training *training)
 {
     const char *tensors[RK_MAX_HEAD_TENSORS];
     for (size_t i = 0; i < rk_head_n_tensors(&weights->head); i++)
         tensors[i] = rk_weights_at(weights, weights->head_tensor[i]);
     struct rk_window window = {
         .weights = weights,
-        .training = training,
+        .training = training != NULL,
         .max_steps = n_steps,
         .max_batch = batch,
         .embedding = {.kernels = weights->kernels,
@@ -184,6 +218,11 @@ static struct rk_window shape_of(const struct rk_weights *weights,
                       .table = rk_weights_at(weights, 0)},
         .head = rk_head_of(weights->kernels, &weights->head, tensors),
     };
+    if (training) {
+        window.head.augmented.alpha = training->augmented_loss;
+        window.head.augmented.temperature = training->augmented_temperature;
+        window.dropout = training->dropout;
+    }
     for (size_t l = 0; l < weights->n_layers; l++) {
         window.sequences[l].program = programs[l];
         window.reads_flags = window.reads_flags || rk_program_reads_flags(programs[l]);
@@ -193,13 +232,17 @@ static struct rk_window shape_of(const struct rk_weights *weights,
 
 enum rk_status rk_window_create(struct rk_window **result, const struct rk_weights *weights,
                                 const struct rk_program *const *programs, size_t n_layers,
-                                size_t n_steps, size_t batch, bool training,
-                                struct rk_error *error)
+                                size_t n_steps, size_t batch,
+                                const struct rk_training *training, struct rk_error *error)
 {
     *result = NULL;
     enum rk_status status = rk_weights_check_programs(weights, programs, n_layers, error);
     if (status == RK_OK)
-        status = check_size(programs, n_layers, n_steps, batch, training, error);
+        status = check_size(programs, n_layers, n_steps, batch, training != NULL, error);
+    if (status == RK_OK && training)
+        status = check_training(weights, training, error);
+    if (status == RK_OK && training)
+        status = rk_dropout_check(weights, &training->dropout, error);
     if (status != RK_OK)
         return status;
     struct rk_window shape = shape_of(weights, programs, n_steps, batch, training);
@@ -217,6 +260,7 @@ enum rk_status rk_window_create(struct rk_window **result, const struct rk_weigh
     window->memory = memory;
     arena = (struct rk_arena){.base = memory};
     plan(window, &arena);
+    window->dropout.dropped = NULL; /* the caller's */
     connect(window);
     *result = window;
     return RK_OK;
@@ -231,12 +275,20 @@ void rk_window_free(struct rk_window *window)
     rk_free(window);
 }
 
+enum rk_status rk_run_check(const struct rk_run *run, struct rk_error *error)
+{
+    if (run->n_threads <= RK_MAX_THREADS)
+        return RK_OK;
+    return rk_fail(error, RK_INVALID, "n_threads is %d; it must be at most %d",
+                   run->n_threads, RK_MAX_THREADS);
+}
+
 enum rk_status rk_window_enter(struct rk_window *window, const struct rk_run *run,
                                struct rk_error *error)
 {
-    if (run->n_threads > RK_MAX_THREADS)
-        return rk_fail(error, RK_INVALID, "n_threads is %d; it must be at most %d",
-                       run->n_threads, RK_MAX_THREADS);
+    enum rk_status status = rk_run_check(run, error);
+    if (status != RK_OK)
+        return status;
     if (__atomic_exchange_n(&window->running, true, __ATOMIC_ACQUIRE))
         return rk_fail(error, RK_INVALID,
                        "the window is in use by another call; each thread needs its own");

@@ -32,12 +32,15 @@ static int constant_view(struct rk_lowering *l, const struct rk_node *node)
 {
     struct rk_program *program = l->program;
     double number = rk_double_from_words(node->attrs[0], node->attrs[1]);
+    bool is_share = node->op == RK_OP_share;
     int index = 0;
     while (index < program->n_constants &&
-           memcmp(&program->constants[index], &number, sizeof number) != 0)
+           (program->constants[index].is_share != is_share ||
+            memcmp(&program->constants[index].number, &number, sizeof number) != 0))
         index++;
     if (index == program->n_constants)
-        program->constants[program->n_constants++] = number;
+        program->constants[program->n_constants++] =
+            (struct rk_constant){.number = number, .is_share = is_share};
     return rk_view_of(l, RK_VIEW_CONSTANT, index, 0);
 }
 
@@ -56,6 +59,7 @@ static int view_of_value(struct rk_lowering *l, int index)
     case RK_OP_vector:
         return rk_view_of(l, RK_VIEW_PARAMETER, node->attrs[0], node->attrs[1]);
     case RK_OP_constant:
+    case RK_OP_share:
         return constant_view(l, node);
     case RK_OP_flag:
         return rk_view_of(l, RK_VIEW_FLAG, node->attrs[0], 0);

@@ -69,9 +69,9 @@ const char *rk_op_name(int op)
         "input",   "state",       "vector",     "constant",    "flag",
         "mask",    "grad_output", "grad_state", "linear",      "linear_transposed",
         "row_sum", "row_max",     "column_sum", "weight_grad", "vector_grad",
-        "expand",  "part",        "join",
+        "expand",  "part",        "join",       "share",
     };
-    if (op >= 0 && op <= RK_OP_join)
+    if (op >= 0 && op <= RK_OP_share)
         return names[op];
     switch (op) {
 #define X(name, number, operands)                                                          \
@@ -207,6 +207,7 @@ static enum rk_status check_leaf(struct cursor *c, struct rk_graph *graph, int i
         node->kind = RK_UNIT;
         return check_reference(c, graph, index, node->attrs, false, node->width, 1);
     case RK_OP_constant:
+    case RK_OP_share:
         TRY(expect_counts(c, node, index, 0, 2));
         node->kind = RK_CONST;
         width = 1;
@@ -364,7 +365,7 @@ static enum rk_status check_node(struct cursor *c, struct rk_graph *graph, int i
     bool backward_only = node->op == RK_OP_grad_output || node->op == RK_OP_grad_state ||
                          node->op == RK_OP_linear_transposed ||
                          node->op == RK_OP_column_sum || node->op == RK_OP_weight_grad ||
-                         node->op == RK_OP_vector_grad;
+                         node->op == RK_OP_vector_grad || node->op == RK_OP_share;
     if (backward_only && index < graph->n_forward)
         return NODE_ERROR("belongs to a backward part");
     for (int a = 0; a < node->n_args; a++)
@@ -373,7 +374,7 @@ static enum rk_status check_node(struct cursor *c, struct rk_graph *graph, int i
             return NODE_ERROR("an argument is not an earlier value");
     if (node->width < 1 && node->op != RK_OP_weight_grad && node->op != RK_OP_vector_grad)
         return NODE_ERROR("width 0");
-    if (node->op >= 0 && node->op <= RK_OP_grad_state)
+    if ((node->op >= 0 && node->op <= RK_OP_grad_state) || node->op == RK_OP_share)
         return check_leaf(c, graph, index);
     switch (node->op) {
     case RK_OP_linear:

@@ -27,6 +27,7 @@ enum rk_op {
     RK_OP_expand = 15,
     RK_OP_part = 16,
     RK_OP_join = 17,
+    RK_OP_share = 18,
 };
 
 enum { RK_FLAG_RESET = 0, RK_FLAG_ACTIVE = 1 };

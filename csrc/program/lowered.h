@@ -65,6 +65,12 @@ struct rk_instruction {
     int mask;         /* RK_DO_MASK: index into the program's masks                       */
 };
 
+/* A share is divided by the rows of all steps of the window at hand. */
+struct rk_constant {
+    double number;
+    bool is_share;
+};
+
 struct rk_mask_spec {
     uint32_t site;
     bool per_sequence;
@@ -165,7 +171,7 @@ struct rk_program {
     struct rk_view *views;
     struct rk_slot *slots;
     size_t *unit_panels;
-    double *constants;
+    struct rk_constant *constants;
     struct rk_mask_spec *masks;
     int output, input_gradient; /* views; -1: none                                       */
     bool can_train, reads_flags, is_masked, has_loop_product;

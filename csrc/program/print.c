@@ -59,7 +59,8 @@ static void put_operand(struct page *page, const struct rk_program *program, int
         put(page, "p%d.%d", view->index, view->shift);
         break;
     case RK_VIEW_CONSTANT:
-        put(page, "%.9g", program->constants[view->index]);
+        put(page, program->constants[view->index].is_share ? "%.9g/n" : "%.9g",
+            program->constants[view->index].number);
         break;
     }
 }

@@ -166,6 +166,18 @@ struct rk_rows rk_sequence_rows(const struct rk_sequence *sequence, char *base,
                             .shard_stride = sequence->n_steps * step};
 }
 
+static void fill_constants(const struct rk_sequence *sequence, char *memory)
+{
+    const struct rk_program *program = sequence->program;
+    double n_rows = (double)(sequence->n_steps * sequence->batch);
+    for (int c = 0; c < program->n_constants; c++) {
+        const struct rk_constant *constant = &program->constants[c];
+        double value = constant->number / (constant->is_share ? n_rows : 1);
+        sequence->kernels->fill(memory + (size_t)c * RK_BLOCK_BYTES, value,
+                                RK_BLOCK * sequence->kernels->lanes);
+    }
+}
+
 enum rk_status rk_sequence_init(struct rk_sequence *sequence, struct rk_error *error)
 {
     const struct rk_program *program = sequence->program;
@@ -189,10 +201,7 @@ enum rk_status rk_sequence_init(struct rk_sequence *sequence, struct rk_error *e
 
     for (int v = 0; v < program->n_views; v++)
         rk_operands(sequence)[v] = resolve(sequence, &plan, &program->views[v]);
-    for (int c = 0; c < program->n_constants; c++)
-        sequence->kernels->fill(sequence->memory + plan.constants +
-                                    (size_t)c * RK_BLOCK_BYTES,
-                                program->constants[c], RK_BLOCK * sequence->kernels->lanes);
+    fill_constants(sequence, sequence->memory + plan.constants);
     sequence->output = rk_all_rows(sequence, program->output);
     sequence->input_gradient = (struct rk_rows){0};
     if (program->input_gradient >= 0)

@@ -54,7 +54,8 @@ bool rk_value_is_loop(const struct rk_value *value)
 
 bool rk_node_is_leaf(const struct rk_node *node)
 {
-    return node->op <= RK_OP_grad_state && node->op != RK_OP_mask;
+    return (node->op <= RK_OP_grad_state && node->op != RK_OP_mask) ||
+           node->op == RK_OP_share;
 }
 
 bool rk_node_is_wide(const struct rk_node *node) /* has rows */

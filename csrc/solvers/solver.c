@@ -1,34 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "solvers/solver.h"
-
 #include <math.h>
 #include <string.h>
 
 #include "kernels/update.h"
-#include "linalg/linalg.h"
+#include "solvers/parts.h"
 
-/* The arrays are cut into blocks, none across two tensors or through a line: a row of a
- * table, or a panel of a packed weight, with as many units as lanes. Threads own blocks;
- * the norm adds the blocks' sums in order, so that it does not depend on who made them. */
 enum {
     BLOCK_BYTES = 64 << 10,
-    PIECE_BYTES = 4 << 10, /* of a panel whose units' gradients are gathered */
-    LONG_STEP = 64 << 20,  /* bytes of weights that may take 50 ms on one thread */
-};
-
-struct block {
-    size_t offset, n_bytes, tensor;
-};
-
-struct rk_solver {
-    const struct rk_kernels *kernels;
-    struct rk_solver_options options;
-    size_t n_tensors, n_blocks, n_bytes;
-    struct rk_solver_tensor *tensors;
-    struct block *blocks;
-    double *sums;         /* of a block's squares */
-    char *first, *second; /* moments, laid out as the weights */
-    uint64_t n_steps;
+    LONG_STEP = 64 << 20, /* bytes of weights that may take 50 ms on one thread */
 };
 
 /* ------------------------------------------------------------------ creation */
@@ -42,9 +21,6 @@ static enum rk_status check_options(const struct rk_solver_options *options,
     if ((int)options->kind < 0 || options->kind >= RK_N_SOLVERS)
         return rk_fail(error, RK_INVALID, "solver number %d is unknown",
                        (int)options->kind);
-    if (!(options->alpha >= 0 && isfinite(options->alpha)))
-        return rk_fail(error, RK_INVALID, "alpha is %g; it must be finite and at least 0",
-                       options->alpha);
     if (is_adam && !(options->beta_1 >= 0 && options->beta_1 < 1))
         return rk_fail(error, RK_INVALID, "beta_1 is %g; it must be at least 0 and below 1",
                        options->beta_1);
@@ -64,28 +40,20 @@ static enum rk_status check_options(const struct rk_solver_options *options,
 static enum rk_status check_tensors(const struct rk_solver_tensor *tensors,
                                     size_t n_tensors, struct rk_error *error)
 {
-    for (size_t i = 0; i < n_tensors; i++)
+    for (size_t i = 0; i < n_tensors; i++) {
+        double alpha = tensors[i].alpha;
+        if (!(alpha >= 0 && isfinite(alpha)))
+            return rk_fail(error, RK_INVALID,
+                           "alpha of tensor %zu is %g; it must be finite and at least 0", i,
+                           alpha);
         if (!(tensors[i].low <= tensors[i].high))
             return rk_fail(
                 error, RK_INVALID,
                 "limits of tensor %zu are %g and %g; the first must not be above the "
                 "second",
                 i, tensors[i].low, tensors[i].high);
+    }
     return RK_OK;
-}
-
-/* Units of a line of a tensor whose gradient comes by units. */
-static size_t line_units(const struct rk_solver *solver,
-                         const struct rk_solver_tensor *tensor)
-{
-    return tensor->is_table ? 1 : solver->kernels->lanes;
-}
-
-static size_t line_bytes(const struct rk_solver *solver,
-                         const struct rk_solver_tensor *tensor)
-{
-    size_t units = line_units(solver, tensor);
-    return tensor->n_bytes / ((tensor->n_units + units - 1) / units);
 }
 
 static size_t block_bytes(const struct rk_solver *solver,
@@ -93,7 +61,7 @@ static size_t block_bytes(const struct rk_solver *solver,
 {
     if (tensor->n_units == 0)
         return BLOCK_BYTES;
-    size_t line = line_bytes(solver, tensor);
+    size_t line = rk_line_bytes(solver, tensor);
     return line < BLOCK_BYTES ? BLOCK_BYTES / line * line : line;
 }
 
@@ -101,20 +69,22 @@ static size_t blocks_of(const struct rk_solver *solver,
                         const struct rk_solver_tensor *tensor)
 {
     size_t whole = block_bytes(solver, tensor);
+    if (tensor->is_frozen)
+        return 0;
     return tensor->n_bytes / whole + (tensor->n_bytes % whole != 0);
 }
 
 static void cut_blocks(struct rk_solver *solver)
 {
-    struct block *block = solver->blocks;
+    struct rk_block *block = solver->blocks;
     for (size_t i = 0; i < solver->n_tensors; i++) {
         const struct rk_solver_tensor *tensor = &solver->tensors[i];
-        size_t whole = block_bytes(solver, tensor);
-        for (size_t done = 0; done < tensor->n_bytes; done += whole, block++) {
+        size_t whole = block_bytes(solver, tensor), n = blocks_of(solver, tensor);
+        for (size_t done = 0; n > 0; n--, done += whole, block++) {
             size_t left = tensor->n_bytes - done;
-            *block = (struct block){.offset = tensor->offset + done,
-                                    .n_bytes = left < whole ? left : whole,
-                                    .tensor = i};
+            *block = (struct rk_block){.offset = tensor->offset + done,
+                                       .n_bytes = left < whole ? left : whole,
+                                       .tensor = i};
         }
     }
 }
@@ -176,6 +146,7 @@ void rk_solver_free(struct rk_solver *solver)
     rk_free(solver->sums);
     rk_free(solver->first);
     rk_free(solver->second);
+    rk_solver_free_accumulated(solver);
     rk_free(solver);
 }
 
@@ -260,85 +231,35 @@ static struct rk_update start_update(const struct step *step, double norm)
     return update;
 }
 
-/* ------------------------------------------------------- gradients by units */
+/* ------------------------------------------------------------------- blocks */
 
-/* Whether any unit of a line has a gradient. */
-static bool has_gradient(const struct step *step, size_t tensor, size_t line)
-{
-    const struct rk_solver_tensor *rules = &step->solver->tensors[tensor];
-    size_t units = line_units(step->solver, rules), unit = line * units;
-    size_t end = unit + units < rules->n_units ? unit + units : rules->n_units;
-    while (unit < end && step->gradient->places[tensor][unit] == 0)
-        unit++;
-    return unit < end;
-}
-
-/* How much of a line is looked at together: of a row of a table all. */
-static size_t piece_bytes(const struct step *step, size_t tensor, size_t at)
-{
-    const struct rk_solver_tensor *rules = &step->solver->tensors[tensor];
-    size_t left = line_bytes(step->solver, rules) - at;
-    return left < PIECE_BYTES || rules->is_table ? left : PIECE_BYTES;
-}
-
-/* The gradient of a line that has one, from byte `at` on: a row as it stands; of a panel a
- * piece, gathered from its units' places. */
-static const char *line_gradient(const struct step *step, size_t tensor, size_t line,
-                                 size_t at, char piece[PIECE_BYTES])
-{
-    const struct rk_solver *solver = step->solver;
-    const struct rk_solver_tensor *rules = &solver->tensors[tensor];
-    const int32_t *places = step->gradient->places[tensor];
-    const char *values = step->gradient->values[tensor];
-    size_t lanes = solver->kernels->lanes, line_size = line_bytes(solver, rules);
-    if (rules->is_table)
-        return values + (size_t)(places[line] - 1) * line_size;
-    size_t columns = piece_bytes(step, tensor, at) / RK_PANEL;
-    memset(piece, 0, columns * RK_PANEL);
-    for (size_t lane = 0; lane < lanes && line * lanes + lane < rules->n_units; lane++) {
-        size_t place = (size_t)places[line * lanes + lane];
-        if (place)
-            rk_unit_copy(solver->kernels->dtype, piece, lane,
-                         values + (place - 1) / lanes * line_size + at, (place - 1) % lanes,
-                         columns, 0, columns);
-    }
-    return piece;
-}
-
-static double sum_lines(const struct step *step, const struct block *block)
+static double sum_lines(const struct step *step, const struct rk_block *block)
 {
     const struct rk_kernels *kernels = step->solver->kernels;
     const struct rk_solver_tensor *tensor = &step->solver->tensors[block->tensor];
-    size_t line_size = line_bytes(step->solver, tensor);
+    size_t line_size = rk_line_bytes(step->solver, tensor);
     size_t line = (block->offset - tensor->offset) / line_size;
-    char piece[PIECE_BYTES] __attribute__((aligned(RK_PANEL)));
+    char piece[RK_PIECE_BYTES] __attribute__((aligned(RK_PANEL)));
     double sum = 0;
     for (size_t left = block->n_bytes / line_size; left > 0; left--, line++) {
-        if (!has_gradient(step, block->tensor, line))
+        if (!rk_line_has_gradient(step->solver, step->gradient, block->tensor, line))
             continue;
         for (size_t at = 0, n; at < line_size; at += n) {
-            n = piece_bytes(step, block->tensor, at);
-            sum += kernels->sum_squares(line_gradient(step, block->tensor, line, at, piece),
+            n = rk_line_piece(step->solver, block->tensor, at);
+            sum += kernels->sum_squares(rk_line_gradient(step->solver, step->gradient,
+                                                         block->tensor, line, at, piece),
                                         n / rk_real_size(kernels->dtype));
         }
     }
     return sum;
 }
 
-/* ------------------------------------------------------------------- blocks */
-
-static const char *values_at(const struct step *step, const struct block *block)
-{
-    const struct rk_solver_tensor *tensor = &step->solver->tensors[block->tensor];
-    return step->gradient->values[block->tensor] + (block->offset - tensor->offset);
-}
-
-static double sum_block(const struct step *step, const struct block *block)
+static double sum_block(const struct step *step, const struct rk_block *block)
 {
     const struct rk_kernels *kernels = step->solver->kernels;
     if (step->solver->tensors[block->tensor].n_units)
         return sum_lines(step, block);
-    return kernels->sum_squares(values_at(step, block),
+    return kernels->sum_squares(rk_block_gradient(step->solver, step->gradient, block),
                                 block->n_bytes / rk_real_size(kernels->dtype));
 }
 
@@ -355,48 +276,51 @@ static void update_part(const struct step *step, const struct rk_update *update,
 /* Line by line where there is a gradient. Lines without one are a part together, or left
  * alone where they would not move. */
 static void update_lines(const struct step *step, const struct rk_update *update,
-                         const struct block *block)
+                         const struct rk_block *block)
 {
     const struct rk_solver_tensor *tensor = &step->solver->tensors[block->tensor];
     bool moves = step->solver->first || update->keep != 1 || update->decay != 0 ||
                  update->shrink != 1 || isfinite(update->low) || isfinite(update->high);
-    size_t line_size = line_bytes(step->solver, tensor), next;
+    size_t line_size = rk_line_bytes(step->solver, tensor), next;
     size_t line = (block->offset - tensor->offset) / line_size;
-    char piece[PIECE_BYTES] __attribute__((aligned(RK_PANEL)));
+    char piece[RK_PIECE_BYTES] __attribute__((aligned(RK_PANEL)));
     for (size_t end = line + block->n_bytes / line_size; line < end; line = next) {
         size_t offset = tensor->offset + line * line_size;
         next = line + 1;
-        if (has_gradient(step, block->tensor, line)) {
+        if (rk_line_has_gradient(step->solver, step->gradient, block->tensor, line)) {
             for (size_t at = 0, n; at < line_size; at += n) {
-                n = piece_bytes(step, block->tensor, at);
+                n = rk_line_piece(step->solver, block->tensor, at);
                 update_part(step, update, offset + at,
-                            line_gradient(step, block->tensor, line, at, piece), n);
+                            rk_line_gradient(step->solver, step->gradient, block->tensor,
+                                             line, at, piece),
+                            n);
             }
             continue;
         }
-        while (next < end && !has_gradient(step, block->tensor, next))
+        while (next < end &&
+               !rk_line_has_gradient(step->solver, step->gradient, block->tensor, next))
             next++;
         if (moves)
             update_part(step, update, offset, NULL, (next - line) * line_size);
     }
 }
 
-static void update_block(const struct step *step, const struct block *block,
+static void update_block(const struct step *step, const struct rk_block *block,
                          struct rk_update update)
 {
     const struct rk_solver *solver = step->solver;
     const struct rk_solver_tensor *tensor = &solver->tensors[block->tensor];
-    double alpha = tensor->decay ? solver->options.alpha : 0;
     if (solver->options.kind == RK_ADAMW)
-        update.shrink = 1 - step->learning_rate * alpha;
+        update.shrink = 1 - step->learning_rate * tensor->alpha;
     else
-        update.decay = alpha;
+        update.decay = tensor->alpha;
     update.low = tensor->low;
     update.high = tensor->high;
     if (tensor->n_units)
         update_lines(step, &update, block);
     else
-        update_part(step, &update, block->offset, values_at(step, block), block->n_bytes);
+        update_part(step, &update, block->offset,
+                    rk_block_gradient(step->solver, step->gradient, block), block->n_bytes);
 }
 
 static void step_task(void *context, struct rk_team *team, int thread)

@@ -7,7 +7,7 @@
  * With c = min(1, max_norm / (norm + 1e-6)) when clipping (else 1), eta the learning rate
  * and t the number of the step from 1, as in PyTorch (clip_grad_norm_, torch.optim):
  *
- *   g = c * gradient (+ alpha * w, except adamw)
+ *   g = c * gradient (+ alpha * w, except adamw; alpha is the tensor's)
  *   sgd        w -= eta * g
  *   momentum   m = momentum * m + g;  w -= eta * m                       (heavy ball)
  *   nesterov   m = momentum * m + g;  w -= eta * (g + momentum * m)
@@ -41,7 +41,6 @@ struct rk_solver_options {
     enum rk_solver_kind kind;
     double beta_1, beta_2, epsilon; /* 0 <= beta < 1, epsilon > 0, where they are used */
     double momentum;                /* momentum, nesterov: 0 <= momentum < 1 */
-    double alpha;                   /* weight decay, >= 0 */
 };
 
 /* A part of the flat array with rules of its own; offset and n_bytes are whole panels. Its
@@ -51,7 +50,8 @@ struct rk_solver_tensor {
     size_t offset, n_bytes;
     size_t n_units; /* where the gradient comes by units; else 0 */
     bool is_table;
-    bool decay;
+    double alpha;     /* weight decay, >= 0 */
+    bool is_frozen;   /* keeps its values; its gradient is not in the norm */
     double low, high; /* limits after each step; -inf, inf: none */
 };
 
@@ -79,6 +79,14 @@ enum rk_status rk_solver_step(struct rk_solver *solver, char *weights,
                               const struct rk_gradient *gradient, double learning_rate,
                               double max_norm, struct rk_team *team, double *norm,
                               struct rk_error *error);
+
+/* Takes a gradient into the mean of those accumulated: mean += rate * (gradient - mean).
+ * Rate 1 begins a new mean; weight / sum of weights so far gives the weighted mean. */
+enum rk_status rk_solver_accumulate(struct rk_solver *solver,
+                                    const struct rk_gradient *gradient, double rate,
+                                    struct rk_team *team, struct rk_error *error);
+/* The mean as a gradient, NULL where there is none. Until the next accumulation. */
+const struct rk_gradient *rk_solver_accumulated(const struct rk_solver *solver);
 
 const struct rk_solver_tensor *rk_solver_tensors(const struct rk_solver *solver, size_t *n);
 /* What a solver remembers: the number of steps made so far, and its moments (0 to 2 of

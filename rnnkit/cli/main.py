@@ -9,7 +9,16 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 import rnnkit
-from rnnkit.cli import bench, demo, doctor, fit, plugin_commands, predict
+from rnnkit.cli import (
+    bench,
+    demo,
+    doctor,
+    fit,
+    plugin_commands,
+    predict,
+    recipe_commands,
+    rescore,
+)
 from rnnkit.errors import ParameterError, RnnkitError, UnknownNameError
 
 FAILED, WRONG_USE = 1, 2  # what the process ends with; argparse ends with 2 by itself
@@ -76,6 +85,15 @@ def make_parser() -> argparse.ArgumentParser:
     version = f"rnnkit {rnnkit.__version__}"
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (fit, predict, plugin_commands, doctor, demo, bench):
+    for module in (
+        fit,
+        recipe_commands,
+        predict,
+        rescore,
+        plugin_commands,
+        doctor,
+        demo,
+        bench,
+    ):
         module.add_commands(commands)
     return parser

@@ -9,7 +9,7 @@ WORDS = {"none": None, "true": True, "false": False}
 
 
 def value_of(text: str) -> Any:
-    """A value as it is written: 3, 0.5, true, none, a word, or numbers as in 1,2."""
+    """A value as it is written: 3, 0.5, true, none, a word, 1,2 or h=0.1,c=0.5."""
     if text.lower() in WORDS:
         return WORDS[text.lower()]
     for number in (int, float):
@@ -17,10 +17,20 @@ def value_of(text: str) -> Any:
             return number(text)
         except ValueError:
             continue
+    if "=" in text:
+        return _by_name(text)
     if "," not in text:
         return text
     parts = tuple(value_of(part) for part in text.split(",") if part)
     return parts if all(type(part) in (int, float) for part in parts) else text
+
+
+def _by_name(text: str) -> Any:
+    """Numbers by name, as in h=0.1,c=0.5; what is something else stays text."""
+    parts = [part.partition("=") for part in text.split(",") if part]
+    numbers = {name: value_of(value) for name, _, value in parts}
+    is_number = [type(number) in (int, float) for number in numbers.values()]
+    return numbers if all(is_number) and all(map(str.isidentifier, numbers)) else text
 
 
 def assignment(text: str) -> tuple[str, Any]:

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.cli.options import add_json, paths_of, print_json, print_table
-from rnnkit.errors import InputError, ModelFormatError
+from rnnkit.errors import InputError, ModelFormatError, ParameterError
 
 if TYPE_CHECKING:
     from rnnkit.runtime import Ensemble, Evaluation, LanguageModel, TokenScores
@@ -32,7 +32,9 @@ SEVERAL = ("bad_words", "stop")
 
 def add_commands(commands: Any) -> None:
     """Add the commands to a parser."""
-    score = _command(commands, "score", run_score, "how well a model predicts texts")
+    score = add_model_command(
+        commands, "score", run_score, "how well a model predicts texts"
+    )
     score.add_argument(
         "files", nargs="+", metavar="FILE", help="texts; .gz is unpacked"
     )
@@ -51,16 +53,35 @@ def add_commands(commands: Any) -> None:
         metavar="VALID",
         help="add a neural cache, its settings chosen on this text",
     )
-    following = _command(commands, "next", run_next, "the likeliest next tokens")
+    score.add_argument(
+        "--dynamic",
+        metavar="VALID",
+        help="let the weights go on learning, settings chosen on this text",
+    )
+    score.add_argument(
+        "--statistics",
+        metavar="TRAIN",
+        help="of --dynamic: scale steps by the gradients of this text of training",
+    )
+    score.add_argument(
+        "--segment", type=int, default=5, help="of --dynamic: tokens between steps"
+    )
+    following = add_model_command(
+        commands, "next", run_next, "the likeliest next tokens"
+    )
     following.add_argument("text", nargs="?", default="", help="what stands before")
     following.add_argument("-k", type=int, default=5, help="how many (default: 5)")
     following.add_argument(
         "--words", action="store_true", help="whole words, whatever the tokens are"
     )
-    completing = _command(commands, "complete", run_complete, "end a half-typed word")
+    completing = add_model_command(
+        commands, "complete", run_complete, "end a half-typed word"
+    )
     completing.add_argument("text", help="a text that breaks off within a word")
     completing.add_argument("-k", type=int, default=5, help="how many (default: 5)")
-    generate = _command(commands, "generate", run_generate, "write on from a text")
+    generate = add_model_command(
+        commands, "generate", run_generate, "write on from a text"
+    )
     generate.add_argument("text", nargs="?", default="", help="what stands before")
     for name, (kind, text) in GENERATION.items():
         generate.add_argument(
@@ -70,10 +91,13 @@ def add_commands(commands: Any) -> None:
             default=argparse.SUPPRESS,
             help=text,
         )
-    _command(commands, "info", run_info, "what a model file holds")
+    add_model_command(commands, "info", run_info, "what a model file holds")
 
 
-def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+def add_model_command(
+    commands: Any, name: str, run: Any, text: str
+) -> argparse.ArgumentParser:
+    """A command that asks a model, or several as one."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=text, description=text[0].upper() + text[1:] + "."
     )
@@ -121,7 +145,7 @@ def run_score(arguments: argparse.Namespace) -> None:
     if arguments.carry_state is not None:
         model = model.with_options(carry_state=arguments.carry_state)
     paths = paths_of(arguments.files)
-    scorer, settings = cached(model, arguments.cache)
+    scorer, settings = adapted(model, arguments)
     if arguments.tokens:
         print_tokens(scorer.score_tokens(paths), arguments.json)
         return
@@ -132,17 +156,33 @@ def run_score(arguments: argparse.Namespace) -> None:
         print_report(report, settings)
 
 
-def cached(
-    model: "LanguageModel | Ensemble", valid: str | None
+def adapted(
+    model: "LanguageModel | Ensemble", arguments: argparse.Namespace
 ) -> "tuple[Scorer, dict[str, float]]":
-    """The model, with the cache that is best on a text, and what was chosen."""
-    from rnnkit.runtime import NeuralCache
+    """The model, with what adapts it to the text it reads, and what was chosen."""
+    scorer: Scorer = model
+    settings: dict[str, float] = {}
+    if arguments.dynamic is not None:
+        from rnnkit.training import DynamicEvaluation, gradient_rms
 
-    if valid is None:
-        return model, {}
-    cache = NeuralCache.tuned(model, paths_of([valid]))
-    names = ("window", "theta", "weight")
-    return cache, {f"cache_{name}": getattr(cache, name) for name in names}
+        train, segment = arguments.statistics, arguments.segment
+        rms = gradient_rms(model, paths_of([train]), bptt=segment) if train else None
+        valid = paths_of([arguments.dynamic])
+        scorer = DynamicEvaluation.tuned(model, valid, rms=rms, segment=segment)
+        settings |= chosen_of(scorer, "dynamic", ("learning_rate", "decay", "segment"))
+    elif arguments.statistics is not None:
+        raise ParameterError("--statistics is a part of --dynamic VALID: give both")
+    if arguments.cache is not None:
+        from rnnkit.runtime import NeuralCache
+
+        scorer = NeuralCache.tuned(scorer, paths_of([arguments.cache]))
+        settings |= chosen_of(scorer, "cache", ("window", "theta", "weight"))
+    return scorer, settings
+
+
+def chosen_of(scorer: Any, kind: str, names: tuple[str, ...]) -> dict[str, float]:
+    """Settings by name, as a report shows them."""
+    return {f"{kind}_{name}": getattr(scorer, name) for name in names}
 
 
 def print_tokens(documents: "list[TokenScores]", as_json: bool) -> None:
@@ -193,8 +233,13 @@ def print_report(report: "Evaluation", settings: dict[str, float]) -> None:
 
 def prompt_of(model: "LanguageModel | Ensemble", text: str) -> Any:
     """A prompt: text, or ids for a model of ids; - is all of standard input."""
-    if text == "-":
-        text = sys.stdin.read().removesuffix("\n")
+    return document_of(
+        model, sys.stdin.read().removesuffix("\n") if text == "-" else text
+    )
+
+
+def document_of(model: "LanguageModel | Ensemble", text: str) -> Any:
+    """A document as the model reads it: text, or ids for a model of ids."""
     if model.encoder.tokenizer is not None:
         return text
     try:

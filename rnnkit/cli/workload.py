@@ -203,7 +203,6 @@ class Workload:
             self._solver = Solver(
                 self._weights,
                 self._solver_kind,
-                decay=[parameter.decay for parameter in parameters],
                 limits=[parameter.limits for parameter in parameters],
             )
         self._solver.update(window, LEARNING_RATE, MAX_GRAD_NORM, self.n_threads)

@@ -137,6 +137,8 @@ class _NodeCheck:
     def constant(self) -> tuple[Kind, int]:
         return Kind.CONST, 1
 
+    share = constant
+
     def flag(self) -> tuple[Kind, int]:
         if self.attrs[0] not in (0, 1):
             self.fail(f"there is no flag {self.attrs[0]}")

@@ -8,21 +8,34 @@ new states; it leaves those of x and of the old states, and the parameters' in s
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 
 from rnnkit.compiler.builder import Builder, live_nodes, renumber
-from rnnkit.compiler.graph import Graph, Kind, Node, linear_parts
+from rnnkit.compiler.graph import Graph, Kind, Node, linear_parts, words_of_float
 from rnnkit.compiler.ops import OPS
+from rnnkit.compiler.regularise import RESET
 from rnnkit.errors import GraphError
 
 
-def differentiate(graph: Graph) -> Graph:
+def differentiate(
+    graph: Graph,
+    output_penalty: float = 0.0,
+    change_penalties: Mapping[int, float] | None = None,
+) -> Graph:
     """The graph with its backward part.
+
+    Penalties join the loss: each the mean, over units, rows and steps of the window, of
+    a square, times a factor.
 
     Parameters
     ----------
     graph : Graph
         Without a backward part; with or without masks and resets.
+    output_penalty : float, default=0.0
+        Factor of the output's square.
+    change_penalties : mapping of int to float, optional
+        By state: factor of the square of its change in a step, but for a reset.
 
     Returns
     -------
@@ -42,6 +55,10 @@ def differentiate(graph: Graph) -> Graph:
     for k, state in enumerate(graph.states):
         seed = reverse.b.leaf("grad_state", Kind.FULL, state.width, k)
         reverse.contribute(state.new, seed, Kind.FULL, state.width)
+    if output_penalty:
+        reverse.penalise_output(output_penalty)
+    for k, factor in (change_penalties or {}).items():
+        reverse.penalise_change(k, factor)
     for i in reversed(range(graph.n_forward)):
         reverse.visit(i)
     return reverse.result()
@@ -65,6 +82,29 @@ class _Reverse:
         self.pieces: dict[int, list[tuple[int, int]]] = defaultdict(list)
         self.products: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
         self.leaf_gradients: dict[tuple[str, int], int] = {}
+
+    def penalise_output(self, factor: float) -> None:
+        """Add the gradient of the output's mean square."""
+        i, width = self.graph.output, self.graph.output_width
+        value = self.b.spread(i, Kind.FULL, width)
+        self.contribute(i, self._of_mean_square(value, factor), Kind.FULL, width)
+
+    def penalise_change(self, k: int, factor: float) -> None:
+        """Add the gradient of the mean square of what a step changes in a state."""
+        b, state = self.b, self.graph.states[k]
+        old = b.leaf("state", Kind.FULL, state.width, k)
+        change = b("sub", b.spread(state.new, Kind.FULL, state.width), old)
+        reset = Node("flag", Kind.ROW, 1, (), (RESET,))
+        if reset in self.graph.nodes:
+            change = b("select", b.append(reset), b.number(0.0), change)
+        gradient = self._of_mean_square(change, factor)
+        self.contribute(state.new, gradient, Kind.FULL, state.width)
+        self.contribute(old, b("neg", gradient), Kind.FULL, state.width)
+
+    def _of_mean_square(self, value: int, factor: float) -> int:
+        """The gradient of the value's mean square, times the factor."""
+        share = words_of_float(2 * factor / self.b.nodes[value].width)
+        return self.b("mul", value, self.b.leaf("share", Kind.CONST, 1, *share))
 
     def contribute(self, i: int, gradient: int, kind: Kind, width: int) -> None:
         """Hand `gradient`, that of a value of this kind and width, to node `i`."""

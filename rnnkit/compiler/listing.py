@@ -79,6 +79,8 @@ def _expression(graph: Graph, node: Node) -> str:
     match node.op:
         case "constant":
             return repr(float_of_words(*node.attrs))
+        case "share":
+            return f"{float_of_words(*node.attrs)!r} / rows of all steps"
         case "state":
             return f"old {graph.states[node.attrs[0]].name}"
         case "grad_state":

@@ -237,6 +237,7 @@ _OUTER = "sink: delta times operand over all rows and steps: weight, block"
 _VECTOR = "sink: gradient of a vector: vector, block"
 _PART = "units of a value, from its attribute on, as many as the width says"
 _JOIN = "the units of several values, one behind the other"
+_SHARE = "a float64, as a constant is, divided by the rows of all steps of the window"
 
 _PRODUCTS_AND_SUMS = (
     Op("linear", 8, None, _LINEAR, n_attrs=None),
@@ -249,6 +250,7 @@ _PRODUCTS_AND_SUMS = (
     Op("expand", 15, 1, "spreads over rows and units", lambda a: a, _pass_on),
     Op("part", 16, 1, _PART, n_attrs=1),
     Op("join", 17, None, _JOIN),
+    Op("share", 18, 0, _SHARE, n_attrs=2, backward=True),
 )
 
 _TIE = "NaN if either is; at a tie each takes half of the gradient"

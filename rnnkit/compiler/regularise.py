@@ -1,21 +1,112 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Variants of a graph for running: dropout masks at sites, resets, ends of rows.
+"""Variants of a graph for running: zoneout, dropout masks, resets, ends of rows.
 
-They stand between trace and differentiate; the stored graph has neither.
+They stand between trace and differentiate, in this order; the stored graph has none.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from rnnkit.compiler.builder import Builder, rebuild
-from rnnkit.compiler.graph import Graph, Kind, Node, words_of_float
+from rnnkit.compiler.graph import (
+    Graph,
+    Kind,
+    Node,
+    State,
+    linear_parts,
+    words_of_float,
+)
 from rnnkit.errors import GraphError
 
 # Numbers never change: a mask is a function of its site's number.
 SITES = {"input": 0, "output": 1, "state": 2}  # of the first state; then the others
+ZONEOUT_SITE = 64  # likewise; a cell of more than 62 states has masks that are alike
 RESET, ACTIVE = 0, 1
+
+
+def with_zoneout(
+    graph: Graph, rates: Mapping[str, float], first_site: int | None = None
+) -> Graph:
+    """The graph whose states keep old values (Krueger et al., 2017).
+
+    Parameters
+    ----------
+    graph : Graph
+        Without a backward part.
+    rates : mapping of str to float
+        By state, in [0, 1): how often a unit keeps its value.
+    first_site : int, optional
+        Draw which units keep theirs, at each step anew, with masks whose sites are
+        numbered from here. None: each unit takes its expectation.
+
+    Returns
+    -------
+    Graph
+        Its output is what becomes of a state where it was one.
+
+    Raises
+    ------
+    ValueError
+        For unknown states, rates out of range, and states that begin at infinity,
+        which would stay there.
+    """
+    _check_forward(graph)
+    for name, rate in rates.items():
+        _check_zoneout(graph, name, rate)
+    b, new_states = Builder(graph.nodes), [state.new for state in graph.states]
+    for k, state in enumerate(graph.states):
+        rate = rates.get(state.name, 0.0)
+        if not rate:
+            continue
+        new, old = state.new, b.leaf("state", Kind.FULL, state.width, k)
+        if first_site is None:
+            kept = b("mul", b.number(rate), old)
+            new_states[k] = b("add", kept, b("mul", b.number(1 - rate), new))
+        else:
+            attrs = (first_site + ZONEOUT_SITE + k, 0, *words_of_float(rate))
+            mask = b.leaf("mask", Kind.FULL, state.width, *attrs)
+            new_states[k] = b("select", mask, new, old)
+    which = _output_state(graph)
+    output = graph.output if which is None else new_states[which]
+    return _finished(graph, b, output, new_states)
+
+
+def _check_zoneout(graph: Graph, name: str, rate: float) -> None:
+    states = {state.name: state for state in graph.states}
+    if name not in states:
+        raise ValueError(
+            f"the cell has no state {name!r}; its states: {', '.join(states)}"
+        )
+    if not 0 <= rate < 1:
+        raise ValueError(f"the rate of state {name!r} is {rate!r}; allowed: [0, 1)")
+    if rate and not math.isfinite(states[name].initial):
+        raise ValueError(
+            f"state {name!r} begins at {states[name].initial}, where zoneout would "
+            "keep it; name the states that take part, as in zoneout={'h': 0.1}"
+        )
+
+
+def with_output_state(graph: Graph) -> tuple[Graph, int]:
+    """The graph with its output among the states, and which of them it is.
+
+    An output that is none becomes one more, 0 at first, which the step does not read.
+
+    Parameters
+    ----------
+    graph : Graph
+        Without a backward part, before masks.
+    """
+    _check_forward(graph)
+    b, states, k = Builder(graph.nodes), graph.states, _output_state(graph)
+    if k is None:
+        k = len(states)
+        states = (*states, State("output", graph.output_width, 0.0, graph.output))
+    b.leaf("state", Kind.FULL, states[k].width, k)
+    graph = replace(graph, states=states)
+    return _finished(graph, b, graph.output, [state.new for state in states]), k
 
 
 def with_masks(
@@ -87,6 +178,20 @@ def with_masks(
     return _finished(graph, b, output, [at[state.new] for state in graph.states])
 
 
+def recurrent_weights(graph: Graph) -> set[int]:
+    """The parameters, by index, that a product applies to a state or a part of one."""
+    nodes, found = graph.nodes[: graph.n_forward], set()
+    for node in nodes:
+        if node.op != "linear":
+            continue
+        for arg, (weight, _) in zip(node.args, linear_parts(node)[1], strict=True):
+            while nodes[arg].op == "part":
+                (arg,) = nodes[arg].args
+            if nodes[arg].op == "state":
+                found.add(weight)
+    return found
+
+
 def with_resets(graph: Graph) -> Graph:
     """The graph that obeys row flags: reset before a step, active during it.
 
@@ -116,16 +221,22 @@ def with_resets(graph: Graph) -> Graph:
         old = reset_state(leaf)
         assert old is not None
         new_states.append(b("select", active, at[state.new], old))
-    for state, new in zip(graph.states, new_states, strict=True):
-        if state.new == graph.output:
-            return _finished(graph, b, new, new_states)
+    which = _output_state(graph)
+    if which is not None:
+        return _finished(graph, b, new_states[which], new_states)
     output = b("select", active, at[graph.output], b.number(0.0))
     return _finished(graph, b, output, new_states)
 
 
+def _output_state(graph: Graph) -> int | None:
+    """Which state the output is, the first one; None where it is none."""
+    new = [state.new for state in graph.states]
+    return new.index(graph.output) if graph.output in new else None
+
+
 def _check_forward(graph: Graph) -> None:
     if graph.has_backward:
-        raise GraphError("masks and resets join a graph before it is differentiated")
+        raise GraphError("variants are made of a graph before it is differentiated")
 
 
 def _finished(graph: Graph, b: Builder, output: int, new_states: list[int]) -> Graph:

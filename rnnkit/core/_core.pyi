@@ -54,6 +54,7 @@ class Weights:
     def get(self, index: int) -> Reals: ...
     def set(self, index: int, array: npt.ArrayLike) -> None: ...
     def assign(self, other: Weights) -> None: ...
+    def average(self, other: Weights, rate: float, n_threads: int = 1) -> None: ...
     def copy(self) -> Weights: ...
 
 class State:
@@ -75,6 +76,11 @@ class Window:
         batch_size: int,
         *,
         training: bool = False,
+        augmented_loss: float = 0.0,
+        augmented_temperature: float = 1.0,
+        embedding_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        dropped: Sequence[bool] | None = None,
     ) -> None: ...
     def forward(
         self,
@@ -112,17 +118,18 @@ class Solver:
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         momentum: float = 0.9,
-        alpha: float = 0.0,
-        decay: Sequence[bool] | None = None,
+        alpha: float | Sequence[float] = 0.0,
+        frozen: Sequence[bool] | None = None,
         limits: Limits | None = None,
     ) -> None: ...
     @property
     def steps(self) -> int: ...
     def state(self) -> SolverState: ...
     def load_state(self, state: SolverState) -> None: ...
+    def accumulate(self, window: Window, rate: float, n_threads: int = 1) -> None: ...
     def update(
         self,
-        window: Window,
+        window: Window | None,
         learning_rate: float,
         max_grad_norm: float = 0.0,
         n_threads: int = 1,

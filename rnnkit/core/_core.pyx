@@ -359,6 +359,19 @@ cdef class Weights:
             status = rk.rk_weights_assign(self.handle, other.handle, &error)
         check(status, &error)
 
+    def average(self, Weights other not None, double rate, int n_threads=1):
+        """Take `other` into a running mean: self += rate * (other - self).
+
+        Rate 1 takes it over; the n-th of several has rate 1 / n.
+        """
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        cdef Interruption interruption = Interruption()
+        cdef rk.rk_run run = run_with(interruption, n_threads)
+        with nogil:
+            status = rk.rk_weights_average(self.handle, other.handle, rate, &run, &error)
+        check(status, &error, interruption)
+
     def copy(self):
         """Return weights of their own with the same values."""
         cdef Weights copy = Weights(self.vocab_size, self.embedding_size, self.programs,
@@ -464,6 +477,16 @@ cdef class Window:
         The largest window.
     training : bool, default=False
         Whether `backward` will be called; needs programs that can train.
+    augmented_loss, augmented_temperature : float, default=0.0, 1.0
+        In training alpha and tau of a further loss in the gradients, not in what `forward`
+        returns: alpha * KL(softmax(W w / tau) || softmax(logits / tau)), W the output
+        weight, w the target's row of it as a constant. Only with head "softmax".
+    embedding_dropout : float, default=0.0
+        In training: how many of the words a run reads as zeros.
+    weight_dropout : float, default=0.0
+        In training: how many elements of some matrices are zeros in a run.
+    dropped : sequence of bool, default=None
+        By tensor, whether `weight_dropout` applies; None: to no tensor.
     """
 
     cdef rk.rk_window *handle
@@ -471,18 +494,32 @@ cdef class Window:
     cdef tuple programs
 
     def __cinit__(self, Weights weights not None, programs, Py_ssize_t n_steps,
-                  Py_ssize_t batch_size, *, bint training=False):
+                  Py_ssize_t batch_size, *, bint training=False,
+                  double augmented_loss=0.0, double augmented_temperature=1.0,
+                  double embedding_dropout=0.0, double weight_dropout=0.0, dropped=None):
         cdef const rk.rk_program *handles[rk.RK_MAX_LAYERS]
         cdef rk.rk_error error
         cdef rk.rk_status status
+        cdef rk.rk_training settings
         cdef size_t most_steps = positive("n_steps", n_steps)
         cdef size_t batch = positive("batch_size", batch_size)
         self.weights = weights
+        settings.augmented_loss = augmented_loss
+        settings.augmented_temperature = augmented_temperature
         self.programs = tuple(programs)
         cdef size_t n_layers = collect(self.programs, handles)
+        if not training and (embedding_dropout or weight_dropout):
+            raise ValueError("only a window that trains drops weights")
+        n = len(weights.shapes)
+        dropped = [False] * n if dropped is None else [bool(drops) for drops in dropped]
+        dropped_array = plain("dropped", np.array(dropped, np.uint8), (n,), "uint8")
+        settings.dropout.embedding = embedding_dropout
+        settings.dropout.weight = weight_dropout
+        settings.dropout.dropped = <const uint8_t *>read_from(dropped_array)
         with nogil:
             status = rk.rk_window_create(&self.handle, weights.handle, handles, n_layers,
-                                         most_steps, batch, training, &error)
+                                         most_steps, batch,
+                                         &settings if training else NULL, &error)
         check(status, &error)
 
     def __dealloc__(self):
@@ -509,8 +546,8 @@ cdef class Window:
         active : (T, B) uint8, default=None
             0 where a row has ended: its state stands still. None: none has.
         seed, update : int, default=0
-            Of the dropout masks and of a head's samples: the fit's seed and the number of
-            the window.
+            Of all that is dropped and of a head's samples: the fit's seed and the number
+            of the window.
         n_threads : int, default=1
             Less than 1: as many as there are. One token has fewer where the weights
             are small, or their threads asleep.
@@ -691,10 +728,10 @@ cdef class Solver:
         "adagrad" the third.
     momentum : float, default=0.9
         Of "momentum" and "nesterov".
-    alpha : float, default=0.0
-        Weight decay.
-    decay : sequence of bool, default=None
-        By tensor, whether `alpha` applies; None: to all.
+    alpha : float or sequence of float, default=0.0
+        Weight decay, of all tensors or by tensor.
+    frozen : sequence of bool, default=None
+        By tensor, whether it keeps its values; its gradient is not in the norm.
     limits : sequence of (low, high) or None, default=None
         By tensor, the range that its elements are kept in after each update.
 
@@ -709,7 +746,7 @@ cdef class Solver:
 
     def __cinit__(self, Weights weights not None, str kind not None, *, double beta_1=0.9,
                   double beta_2=0.999, double epsilon=1e-8, double momentum=0.9,
-                  double alpha=0.0, decay=None, limits=None):
+                  alpha=0.0, frozen=None, limits=None):
         cdef rk.rk_solver_options options
         cdef rk.rk_error error
         cdef rk.rk_status status
@@ -718,20 +755,22 @@ cdef class Solver:
         options.beta_2 = beta_2
         options.epsilon = epsilon
         options.momentum = momentum
-        options.alpha = alpha
         self.weights = weights
         n = len(weights.shapes)
-        decay = [True] * n if decay is None else [bool(applies) for applies in decay]
+        alpha = [alpha] * n if np.ndim(alpha) == 0 else alpha
+        frozen = [False] * n if frozen is None else [bool(stays) for stays in frozen]
         limits = [None] * n if limits is None else limits
         limits = [(-math.inf, math.inf) if pair is None else pair for pair in limits]
-        decay_array = plain("decay", np.array(decay, np.uint8), (n,), "uint8")
+        alpha_array = plain("alpha", alpha, (n,), "float64")
+        frozen_array = plain("frozen", np.array(frozen, np.uint8), (n,), "uint8")
         limit_array = plain("limits", limits, (n, 2), "float64")
-        cdef const void *decay_data = read_from(decay_array)
+        cdef const void *alpha_data = read_from(alpha_array)
+        cdef const void *frozen_data = read_from(frozen_array)
         cdef const void *limit_data = read_from(limit_array)
         with nogil:
             status = rk.rk_network_solver_create(
-                &self.handle, weights.handle, &options, <const uint8_t *>decay_data,
-                <const double (*)[2]>limit_data, &error)
+                &self.handle, weights.handle, &options, <const double *>alpha_data,
+                <const uint8_t *>frozen_data, <const double (*)[2]>limit_data, &error)
         check(status, &error)
 
     def __dealloc__(self):
@@ -804,14 +843,35 @@ cdef class Solver:
                                               index, data, &error)
         check(status, &error)
 
-    def update(self, Window window not None, double learning_rate, double max_grad_norm=0.0,
+    def accumulate(self, Window window not None, double rate, int n_threads=1):
+        """Take a window's gradient into a mean: mean += rate * (gradient - mean).
+
+        Parameters
+        ----------
+        window : Window
+            Of the solver's weights; after its backward.
+        rate : float
+            1 begins a new mean; a window's weights over those of all so far give the
+            gradient of the mean loss over all their targets.
+        n_threads : int, default=1
+        """
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        cdef Interruption interruption = Interruption()
+        cdef rk.rk_run run = run_with(interruption, n_threads)
+        with nogil:
+            status = rk.rk_network_accumulate(self.weights.handle, self.handle,
+                                              window.handle, rate, &run, &error)
+        check(status, &error, interruption)
+
+    def update(self, Window window, double learning_rate, double max_grad_norm=0.0,
                int n_threads=1):
         """Make one step with a window's gradient; after its backward.
 
         Parameters
         ----------
-        window : Window
-            Of the solver's weights.
+        window : Window or None
+            Of the solver's weights; None: with the mean that was accumulated.
         learning_rate : float
         max_grad_norm : float, default=0.0
             The gradient's global norm is clipped to it; 0: no clipping.
@@ -832,8 +892,9 @@ cdef class Solver:
         cdef Interruption interruption = Interruption()
         cdef rk.rk_run run = run_with(interruption, n_threads)
         cdef double norm = 0
+        cdef rk.rk_window *handle = NULL if window is None else window.handle
         with nogil:
-            status = rk.rk_network_update(self.weights.handle, self.handle, window.handle,
+            status = rk.rk_network_update(self.weights.handle, self.handle, handle,
                                           learning_rate, max_grad_norm, &run, &norm, &error)
         check(status, &error, interruption)
         return norm

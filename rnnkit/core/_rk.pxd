@@ -60,7 +60,7 @@ cdef extern from "solvers/solver.h" nogil:
 
     struct rk_solver_options:
         rk_solver_kind kind
-        double beta_1, beta_2, epsilon, momentum, alpha
+        double beta_1, beta_2, epsilon, momentum
 
     struct rk_solver
     void rk_solver_free(rk_solver *solver)
@@ -168,6 +168,14 @@ cdef extern from "network/network.h" nogil:
     rk_status rk_state_set(rk_state *state, size_t layer, size_t index, const void *plain,
                            rk_error *error)
 
+    struct rk_dropout:
+        double embedding, weight
+        const uint8_t *dropped
+
+    struct rk_training:
+        double augmented_loss, augmented_temperature
+        rk_dropout dropout
+
     struct rk_window
     struct rk_run:
         int n_threads
@@ -190,7 +198,8 @@ cdef extern from "network/network.h" nogil:
 
     rk_status rk_window_create(rk_window **window, const rk_weights *weights,
                                const rk_program *const *programs, size_t n_layers,
-                               size_t n_steps, size_t batch, bint training, rk_error *error)
+                               size_t n_steps, size_t batch, const rk_training *training,
+                               rk_error *error)
     void rk_window_free(rk_window *window)
     rk_status rk_window_forward(rk_window *window, rk_state *state,
                                 const rk_window_input *input, const rk_run *run,
@@ -215,14 +224,19 @@ cdef extern from "network/network.h" nogil:
 
     rk_status rk_network_solver_create(rk_solver **solver, const rk_weights *weights,
                                        const rk_solver_options *options,
-                                       const uint8_t *decay, const double (*limits)[2],
-                                       rk_error *error)
+                                       const double *alpha, const uint8_t *frozen,
+                                       const double (*limits)[2], rk_error *error)
     rk_status rk_network_solver_get(void *plain, const rk_solver *solver,
                                     const rk_weights *weights, size_t moment, size_t index,
                                     rk_error *error)
     rk_status rk_network_solver_set(rk_solver *solver, const rk_weights *weights,
                                     size_t moment, size_t index, const void *plain,
                                     rk_error *error)
+    rk_status rk_network_accumulate(const rk_weights *weights, rk_solver *solver,
+                                    rk_window *window, double rate, const rk_run *run,
+                                    rk_error *error)
     rk_status rk_network_update(rk_weights *weights, rk_solver *solver, rk_window *window,
                                 double learning_rate, double max_grad_norm,
                                 const rk_run *run, double *norm, rk_error *error)
+    rk_status rk_weights_average(rk_weights *mean, const rk_weights *weights, double rate,
+                                 const rk_run *run, rk_error *error)

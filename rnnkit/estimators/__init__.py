@@ -3,5 +3,6 @@
 
 from rnnkit.estimators.files import load
 from rnnkit.estimators.language_model import RNNLanguageModel
+from rnnkit.estimators.rates import find_learning_rate
 
-__all__ = ["RNNLanguageModel", "load"]
+__all__ = ["RNNLanguageModel", "find_learning_rate", "load"]

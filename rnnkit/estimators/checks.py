@@ -3,7 +3,7 @@
 
 import math
 import numbers
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,12 @@ import numpy as np
 from rnnkit.errors import InputError, InputTypeError, ParameterError
 from rnnkit.model import DTYPES, HEADS, MAX_CLUSTERS, MAX_SAMPLES, Network
 from rnnkit.runtime.documents import DOCUMENTS, INPUTS
+from rnnkit.training.average import TRIGGERED
 from rnnkit.training.config import SOLVERS
 from rnnkit.training.schedules import SCHEDULES
 
 MAX_THREADS = 512  # of the core
+LEAST_BPTT = 10  # around which lengths can be drawn
 Check = Callable[[Any], bool]
 
 
@@ -100,11 +102,49 @@ def ascending(most: int) -> tuple[Check, str]:
     return check, f"at most {most} ascending whole numbers from 1 on, or None"
 
 
+def rates() -> tuple[Check, str]:
+    """Accept a rate, and rates by name."""
+    is_rate, text = real(0, 1, brackets="[)")
+
+    def check(value: Any) -> bool:
+        if not isinstance(value, Mapping):
+            return is_rate(value)
+        return all(isinstance(name, str) for name in value) and all(
+            map(is_rate, value.values())
+        )
+
+    return check, f"{text}, or such numbers by the names of the cell's states"
+
+
+def averaging() -> tuple[Check, str]:
+    """Accept True and False, epochs, and the trigger."""
+    is_number, _ = real(0)
+    is_switch, _ = boolean()
+
+    def check(value: Any) -> bool:
+        return is_switch(value) or is_number(value) or value == TRIGGERED
+
+    return check, f"True, False, a number of epochs >= 0 or {TRIGGERED!r}"
+
+
+def strings() -> tuple[Check, str]:
+    """Accept None, a str, and sequences of them."""
+
+    def check(value: Any) -> bool:
+        if value is None or isinstance(value, str):
+            return True
+        is_sequence = isinstance(value, Sequence) and not isinstance(value, bytes)
+        return is_sequence and all(isinstance(item, str) for item in value)
+
+    return check, "a str, a sequence of them, or None"
+
+
 PARAMETERS: dict[str, tuple[Check, str]] = {
     "hidden_size": integer(1, 1 << 16),
     "num_layers": integer(1, 64),
     "embedding_size": integer(1, 1 << 16, none=True),
     "tie_weights": boolean(),
+    "projection": boolean(none=True),
     "head": choice(*HEADS),
     "cutoffs": ascending(MAX_CLUSTERS),
     "div_value": real(1, brackets="[)"),
@@ -114,9 +154,16 @@ PARAMETERS: dict[str, tuple[Check, str]] = {
     "hidden_dropout": real(0, 1, brackets="[)", none=True),
     "output_dropout": real(0, 1, brackets="[)", none=True),
     "state_dropout": real(0, 1, brackets="[)"),
+    "embedding_dropout": real(0, 1, brackets="[)"),
+    "weight_dropout": real(0, 1, brackets="[)"),
     "variational": boolean(),
+    "zoneout": rates(),
+    "activation_penalty": real(0, brackets="[)"),
+    "temporal_activation_penalty": real(0, brackets="[)"),
     "bptt": integer(1, 1 << 20),
+    "variable_bptt": boolean(),
     "batch_size": integer(1, 1 << 20),
+    "accumulate": integer(1, 1 << 20),
     "max_iter": integer(0),
     "max_time": real(0, brackets="()", none=True),
     "solver": choice(*SOLVERS),
@@ -124,20 +171,29 @@ PARAMETERS: dict[str, tuple[Check, str]] = {
     "learning_rate": choice(*SCHEDULES),
     "learning_rate_decay": real(0, 1, brackets="()", none=True),
     "decay_start": integer(1),
+    "warmup_steps": integer(0),
     "momentum": real(0, 1, brackets="[)"),
     "nesterovs_momentum": boolean(),
     "beta_1": real(0, 1, brackets="[)"),
     "beta_2": real(0, 1, brackets="[)"),
     "epsilon": real(0, brackets="()"),
     "alpha": real(0, brackets="[)"),
+    "projection_alpha": real(0, brackets="[)"),
+    "augmented_loss": real(0, brackets="[)"),
+    "augmented_temperature": real(0, brackets="()"),
     "max_grad_norm": real(0, brackets="()", none=True),
+    "frozen": strings(),
+    "average": averaging(),
+    "average_patience": integer(0),
     "carry_state": boolean(),
     "shuffle": boolean(none=True),
     "early_stopping": boolean(),
     "validation_fraction": real(0, 1, brackets="()"),
+    "validation_interval": real(0, 1, brackets="(]"),
     "n_iter_no_change": integer(1),
     "tol": real(0, brackets="[)"),
     "warm_start": boolean(),
+    "extend_vocabulary": boolean(),
     "input": choice(*INPUTS),
     "documents": choice(None, *DOCUMENTS),
     "n_threads": threads(),
@@ -150,6 +206,12 @@ def check_parameters(params: Mapping[str, Any]) -> None:
     """Check all parameters of the estimator; see `check_parameter`."""
     for name in PARAMETERS:
         check_parameter(name, params[name])
+    if params["variable_bptt"] and params["bptt"] < LEAST_BPTT:
+        raise ParameterError(
+            f"variable_bptt=True needs bptt of at least {LEAST_BPTT}, not "
+            f"{params['bptt']}: lengths are drawn around bptt and its half, with a "
+            "deviation of 5, and are at least 5"
+        )
 
 
 def check_parameter(name: str, value: Any) -> None:

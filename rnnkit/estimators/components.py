@@ -2,6 +2,7 @@
 """Cells and tokenizers of the estimator: from its parameters, to a file, and back."""
 
 import json
+from collections.abc import Mapping
 from numbers import Integral
 from typing import Any, Self
 
@@ -159,14 +160,19 @@ def make_encoder(estimator: Any) -> Encoder:
     return encoder
 
 
-def make_head(estimator: Any, vocab_size: int) -> Head:
-    """Return the output layer that the estimator's parameters ask for."""
+def make_head(estimator: Any, vocab_size: int, before: Head | None = None) -> Head:
+    """Return the output layer that the estimator's parameters ask for.
+
+    Cutoffs that are not given are those of `before`, of a model that goes on.
+    """
     kind, cutoffs = estimator.head, estimator.cutoffs
     if kind == "sampled":
         return Head(kind, n_samples=int(estimator.n_samples))
     if kind == "softmax":
         return Head()
-    if cutoffs is None:
+    if cutoffs is None and before and before.kind == kind:
+        cutoffs = before.cutoffs
+    elif cutoffs is None:
         cutoffs = chosen_cutoffs(vocab_size)
     return Head(kind, tuple(map(int, cutoffs)), float(estimator.div_value))
 
@@ -221,9 +227,21 @@ def storable_parameters(estimator: Any) -> dict[str, Any]:
         params["vocabulary"] = True
     if params["cutoffs"] is not None:
         params["cutoffs"] = [int(cutoff) for cutoff in params["cutoffs"]]
+    if isinstance(params["zoneout"], Mapping):
+        params["zoneout"] = {k: float(rate) for k, rate in params["zoneout"].items()}
+    if params["embedding"] is not None:  # its vectors are among the weights
+        params["embedding"] = None
+        params["embedding_size"] = estimator._model.network.config.embedding_size
+    if params["frozen"] is not None:
+        params["frozen"] = list(names(params["frozen"]))
     if not isinstance(params["random_state"], int):
         params["random_state"] = None
     return params
+
+
+def names(given: Any) -> tuple[str, ...]:
+    """Return names as a tuple, those of a str too, and None."""
+    return tuple(given.split(",") if isinstance(given, str) else given or ())
 
 
 def cell_of(record: dict[str, Any], graphs: tuple[Graph, ...], hidden_size: int) -> Any:

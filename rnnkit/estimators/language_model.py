@@ -5,12 +5,12 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from rnnkit.core import Weights
 from rnnkit.errors import ParameterError
 from rnnkit.estimators.checks import (
     check_nested,
@@ -23,15 +23,17 @@ from rnnkit.estimators.components import (
     make_encoder,
     storable_parameters,
 )
+from rnnkit.estimators.growth import with_encoder
 from rnnkit.estimators.prediction import PredictionMixin
 from rnnkit.estimators.settings import equations, network_config, training_config
+from rnnkit.estimators.vectors import Vectors
 from rnnkit.model import Network
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.files import save
 from rnnkit.runtime.model import Facts, LanguageModel
 from rnnkit.runtime.sampling import seed_from
-from rnnkit.runtime.scoring import evaluate
+from rnnkit.runtime.scoring import Evaluation, evaluate
 from rnnkit.runtime.sweep import Engine
 from rnnkit.training.checkpoints import Checkpoints, seed_of_run
 from rnnkit.training.history import History
@@ -62,9 +64,18 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
     num_layers : int, default=1
         Layers of cells, one above the other.
     embedding_size : int, default=None
-        Width of an embedded token; as `hidden_size` by default.
+        Width of an embedded token; by default that of the vectors of `embedding`, or
+        `hidden_size`.
+    embedding : path, mapping, array or None, default=None
+        First vectors of the tokens: a file of word vectors in the text format of
+        word2vec and GloVe, a mapping from tokens to vectors, or an array of one row a
+        token. A token that has none there keeps the one that is drawn. `frozen`
+        "embedding.weight" holds them still. A model file keeps the weights alone.
     tie_weights : bool, default=False
         Use the embedding as output weights too; not with `head` "adaptive".
+    projection : bool or None, default=None
+        A linear layer between the top cell and the output layer, `embedding_size` wide;
+        None: where tied weights need it, because the cell's output is not as wide.
     head : str, default="softmax"
         The output layer. "softmax": over all tokens. For large vocabularies, whose ids
         must go by falling frequency, as those that a tokenizer counts do: "adaptive",
@@ -90,13 +101,35 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         Rate of dropout before the softmax.
     state_dropout : float, default=0.0
         Rate of dropout of the states that the cells' products read.
+    embedding_dropout : float, default=0.0
+        Rate of dropout of whole words from the embedding, once a window.
+    weight_dropout : float, default=0.0
+        Rate of dropout of the elements of the matrices that multiply states, once a
+        window.
     variational : bool, default=False
         Draw masks once for each row of a window, the same at all its steps.
+    zoneout : float or mapping of str to float, default=0.0
+        How often, in training, a unit of a state keeps its value; of all states or by
+        name, {"h": 0.05, "c": 0.5}. Part of the model: it predicts with expectations.
+    activation_penalty : float, default=0.0
+        Factor of the mean square of what the output layer reads, in the loss of
+        training.
+    temporal_activation_penalty : float, default=0.0
+        Factor of the mean square of what changes in the top layer's output from step to
+        step, in the loss of training.
     bptt : int, default=64
         Steps that a gradient goes back through, at most.
+    variable_bptt : bool, default=False
+        Draw the length of each window, as AWD-LSTM does (Merity et al., 2018): from
+        N(bptt, 5) or, one in twenty, from N(bptt / 2, 5), between 5 and bptt + 20
+        steps. The learning rate is multiplied by length / bptt.
     batch_size : int, default=32
         Streams of text trained side by side, at most; a short text makes fewer, so that
         each gives at least 64 windows of `bptt` steps.
+    accumulate : int, default=1
+        Windows whose gradients make one update together: the gradient of the mean loss
+        over all their tokens, clipped after that. The state goes on from one to the
+        next.
     max_iter : int, default=10
         Epochs, at most.
     max_time : float or None, default=None
@@ -117,6 +150,9 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         Factor of "exponential", "plateau" and "adaptive"; None: 1/2, 1/4 and 1/5.
     decay_start : int, default=1
         The epoch after which "exponential" begins.
+    warmup_steps : int, default=0
+        Over the first so many updates the rate rises straight up to what
+        `learning_rate` says.
     momentum : float, default=0.0
         Of solver "sgd".
     nesterovs_momentum : bool, default=False
@@ -129,8 +165,28 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         Keeps the division of all solvers but "sgd" finite.
     alpha : float, default=0.0
         Weight decay (L2) of embedding, output weights and the cells' matrices.
+    projection_alpha : float, default=0.0
+        Further weight decay of the projection's matrix (Press & Wolf, 2017).
+    augmented_loss : float, default=0.0
+        Weight of a further loss in training (Inan et al., 2017): the divergence from a
+        soft target, in which words like the target have a share. Only with `head`
+        "softmax"; the losses that are reported do not hold it.
+    augmented_temperature : float, default=10.0
+        What the logits of both its distributions are divided by.
     max_grad_norm : float or None, default=5.0
         Clip the gradient to this norm over all parameters; None: do not.
+    frozen : str, sequence of str, or None, default=None
+        Names of `params_` that keep their values, with * for any letters; in a str
+        several are parted by commas, as in "embedding.weight,rnn.*_l0". The norm of
+        the gradient is that of the others.
+    average : float, bool or str, default=False
+        Validate and predict with the mean of the weights over steps, while training
+        goes on from the weights themselves: from the first step on (True), after so
+        many epochs, or, "triggered", after a validation loss above the least of those
+        more than `average_patience` validations ago, as in AWD-LSTM (without a
+        validation text: training losses).
+    average_patience : int, default=5
+        Of `average` "triggered".
     carry_state : bool, default=False
         Read the documents as one running text, in the order given, instead of each from
         the initial state; in training and in scoring.
@@ -141,12 +197,19 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         keep the best weights.
     validation_fraction : float, default=0.1
         The part that early stopping holds out.
+    validation_interval : float, default=1.0
+        Epochs between two validations, at most 1: with 0.25 there are four in each
+        epoch. Early stopping, "plateau", "adaptive" and `average` "triggered" look at,
+        and count, each of them.
     n_iter_no_change : int, default=3
         Epochs without improvement after which early stopping stops.
     tol : float, default=1e-4
         What counts as an improvement, in nats a token.
     warm_start : bool, default=False
         Let `fit` go on from the weights and the vocabulary that there are.
+    extend_vocabulary : bool, default=False
+        With `warm_start`: let `fit` add the new tokens of its text to the vocabulary,
+        those that the tokenizer would keep of this text; see `add_tokens`.
     input : str, default="content"
         What X holds: "content" (texts), "filename" (names of files, .gz by suffix) or
         "file" (objects with `read`).
@@ -181,7 +244,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         Mean training loss of each epoch, in nats a token; with head "sampled" that
         among the sample.
     validation_loss_curve_ : list of float
-        The same of the validation text, where there is one.
+        The same of the validation text, where there is one, at each validation.
     best_validation_score_ : float or None
         The best of these, with the sign of `score`.
     n_tokens_seen_ : int
@@ -205,7 +268,9 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         hidden_size: int = 128,
         num_layers: int = 1,
         embedding_size: int | None = None,
+        embedding: Any = None,
         tie_weights: bool = False,
+        projection: bool | None = None,
         head: str = "softmax",
         cutoffs: Any = None,
         div_value: float = 4.0,
@@ -215,9 +280,16 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         hidden_dropout: float | None = None,
         output_dropout: float | None = None,
         state_dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
         variational: bool = False,
+        zoneout: Any = 0.0,
+        activation_penalty: float = 0.0,
+        temporal_activation_penalty: float = 0.0,
         bptt: int = 64,
+        variable_bptt: bool = False,
         batch_size: int = 32,
+        accumulate: int = 1,
         max_iter: int = 10,
         max_time: float | None = None,
         solver: str = "adam",
@@ -225,20 +297,29 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         learning_rate: str = "constant",
         learning_rate_decay: float | None = None,
         decay_start: int = 1,
+        warmup_steps: int = 0,
         momentum: float = 0.0,
         nesterovs_momentum: bool = False,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         alpha: float = 0.0,
+        projection_alpha: float = 0.0,
+        augmented_loss: float = 0.0,
+        augmented_temperature: float = 10.0,
         max_grad_norm: float | None = 5.0,
+        frozen: Any = None,
+        average: bool | float | str = False,
+        average_patience: int = 5,
         carry_state: bool = False,
         shuffle: bool | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
+        validation_interval: float = 1.0,
         n_iter_no_change: int = 3,
         tol: float = 1e-4,
         warm_start: bool = False,
+        extend_vocabulary: bool = False,
         input: str = "content",
         documents: str | None = None,
         random_state: Any = None,
@@ -252,7 +333,9 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.embedding_size = embedding_size
+        self.embedding = embedding
         self.tie_weights = tie_weights
+        self.projection = projection
         self.head = head
         self.cutoffs = cutoffs
         self.div_value = div_value
@@ -262,9 +345,16 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self.hidden_dropout = hidden_dropout
         self.output_dropout = output_dropout
         self.state_dropout = state_dropout
+        self.embedding_dropout = embedding_dropout
+        self.weight_dropout = weight_dropout
         self.variational = variational
+        self.zoneout = zoneout
+        self.activation_penalty = activation_penalty
+        self.temporal_activation_penalty = temporal_activation_penalty
         self.bptt = bptt
+        self.variable_bptt = variable_bptt
         self.batch_size = batch_size
+        self.accumulate = accumulate
         self.max_iter = max_iter
         self.max_time = max_time
         self.solver = solver
@@ -272,20 +362,29 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self.learning_rate = learning_rate
         self.learning_rate_decay = learning_rate_decay
         self.decay_start = decay_start
+        self.warmup_steps = warmup_steps
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.alpha = alpha
+        self.projection_alpha = projection_alpha
+        self.augmented_loss = augmented_loss
+        self.augmented_temperature = augmented_temperature
         self.max_grad_norm = max_grad_norm
+        self.frozen = frozen
+        self.average = average
+        self.average_patience = average_patience
         self.carry_state = carry_state
         self.shuffle = shuffle
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.validation_interval = validation_interval
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.warm_start = warm_start
+        self.extend_vocabulary = extend_vocabulary
         self.input = input
         self.documents = documents
         self.random_state = random_state
@@ -314,7 +413,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         y : ignored
             There for scikit-learn.
         X_val : iterable of str, optional
-            Documents to validate on after each epoch, instead of a held-out part.
+            Documents to validate on, instead of a held-out part.
         sample_weight : (n_documents,) array, optional
             How much each document counts, beside others in the same window.
         checkpoint : path, optional
@@ -340,28 +439,43 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
             The loss became NaN or infinite; the last good weights are kept.
         """
         check_parameters(self.get_params(deep=False))
-        goes_on = self.warm_start and self.__sklearn_is_fitted__()
-        encoder = self._model.encoder if goes_on else make_encoder(self)
+        if X_val is None and not self.early_stopping:
+            self._check_no_validation(
+                "nothing is held out; pass X_val, or set early_stopping=True"
+            )
+        before = self._model if self.warm_start and hasattr(self, "_model") else None
+        grows = before is not None and self.extend_vocabulary
+        encoder = make_encoder(self) if before is None else before.encoder
         seed = self._seed_of_run(checkpoint, resume)
-        documents = encoder.read(X, self.input, self.documents)
+        X = encoder.read(X, self.input, self.documents, grows=grows)
+        documents, held_out = X, None
         weight = check_sample_weight(sample_weight, len(documents))
-        held_out = None
-        if X_val is not None:
-            held_out = encoder.read(X_val, self.input, self.documents)
-        elif self.early_stopping:
+        if X_val is None and self.early_stopping:
             documents, held_out, kept = self._hold_out(documents, seed)
             weight = None if weight is None else weight[kept]
-        if not goes_on:
-            encoder.learn(documents)
-        trainer = self._new_trainer(encoder, seed, goes_on)
+        # Of ids none is unknown: those held out belong to the vocabulary as well.
+        text = X if encoder.tokenizer is None else documents
+        vectors = None
+        if before is None:
+            encoder.learn(text)
+            vectors = self._vectors(encoder)
+            trainer = self._new_trainer(encoder, seed, vectors)
+        else:
+            if grows:
+                before = with_encoder(before, encoder.grown(text), self.embedding)
+            encoder = before.encoder
+            trainer = self._trainer_from(before, seed)
         windows = self._windows(encoder, documents, weight)
-        del documents  # from here on the ids are enough
+        del X, text, documents  # from here on the ids are enough
+        if X_val is not None:
+            held_out = encoder.read(X_val, self.input, self.documents)
         validate = checkpoints = unseen = None
         if held_out is not None:
             unseen = encoder.encode(held_out)
             validate = self._validation(trainer, encoder, unseen)
         if checkpoint is not None:
-            checkpoints = Checkpoints(checkpoint, trainer.identity(windows, unseen))
+            identity = {**trainer.identity(windows, unseen), "embedding": str(vectors)}
+            checkpoints = Checkpoints(checkpoint, identity)
         with self._publishing(trainer, encoder, goes_on=False):
             trainer.fit(windows, validate, checkpoints, resume=resume)
         return self
@@ -378,8 +492,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
 
         The first call fixes the vocabulary: that of `vocabulary`, or of its documents.
         Later ones go on with solver, order and (`carry_state`) the state where the text
-        stopped. After `fit`, a load, a copy or `set_weights` the solver starts anew.
-        Nothing is held out.
+        stopped. After `fit`, a load, a copy, `set_weights` or `add_tokens` the solver
+        starts anew. Nothing is held out.
 
         Parameters
         ----------
@@ -403,6 +517,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
                 f"learning_rate={self.learning_rate!r} must know the end of training, "
                 "which partial_fit has not; use 'constant', 'plateau' or 'adaptive'"
             )
+        self._check_no_validation("partial_fit holds nothing out")
         goes_on = self.__sklearn_is_fitted__()
         encoder = self._model.encoder if goes_on else make_encoder(self)
         documents = encoder.read(X, self.input, self.documents)
@@ -411,16 +526,44 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
             encoder.learn(documents)
         trainer = getattr(self, "_trainer", None)
         if trainer is None:
-            trainer = self._new_trainer(encoder, seed_from(self.random_state), goes_on)
+            seed = seed_from(self.random_state)
+            trainer = (
+                self._trainer_from(self._model, seed)
+                if goes_on
+                else self._new_trainer(encoder, seed, self._vectors(encoder))
+            )
         else:
             trainer.go_on_with(
-                network_config(self, encoder),
+                network_config(self, encoder, before=trainer.network.config),
                 training_config(self, trainer.config.seed),
             )
         with self._publishing(trainer, encoder, goes_on=True):
             trainer.partial_fit(self._windows(encoder, documents, weight))
         self._trainer = trainer
         return self
+
+    def _check_no_validation(self, why: str) -> None:
+        """Refuse what needs a validation text where there is none."""
+        if self.validation_interval != 1.0:
+            raise ParameterError(
+                f"validation_interval={self.validation_interval!r} needs a text to "
+                f"validate on, and {why}"
+            )
+
+    def trainer(self, X: Any, sample_weight: Any = None) -> tuple[Trainer, Windows]:
+        """Return a trainer of first weights, and the windows of documents.
+
+        For those who drive the training themselves; `fit` is not needed, nor is the
+        estimator fitted by it.
+        """
+        check_parameters(self.get_params(deep=False))
+        encoder = make_encoder(self)
+        documents = encoder.read(X, self.input, self.documents)
+        weight = check_sample_weight(sample_weight, len(documents))
+        encoder.learn(documents)
+        seed = seed_from(self.random_state)
+        trainer = self._new_trainer(encoder, seed, self._vectors(encoder))
+        return trainer, self._windows(encoder, documents, weight)
 
     def _hold_out(
         self, documents: list[Any], seed: int
@@ -429,22 +572,46 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         rng = None if self.carry_state else np.random.default_rng([seed, HELD_OUT])
         return hold_out(documents, self.validation_fraction, rng)
 
-    def _new_trainer(self, encoder: Encoder, seed: int, goes_on: bool) -> Trainer:
-        """Return a trainer of new weights, or of those that there are."""
-        network = Network(network_config(self, encoder))
-        if goes_on:
-            values = self._model.params
-            check_values(network, values, "the network cannot change in a warm start")
-            if equations(network.config) != equations(self._model.network.config):
-                raise ParameterError(
-                    "the cell's equations are not those that its weights were learned "
-                    f"with (cell={self.cell!r}); set its parameters back, or fit with "
-                    "warm_start=False"
-                )
-            weights = network.weights(values)
-        else:
-            rng = np.random.default_rng([seed, INITIAL_VALUES])
-            weights = network.initial_weights(rng)
+    def _vectors(self, encoder: Encoder) -> Vectors | None:
+        """Return the first vectors of a new model that come from outside."""
+        if self.embedding is None:
+            return None
+        vectors = Vectors.of(self.embedding, encoder.tokens)
+        if self.verbose:
+            n, n_tokens = len(vectors.ids), len(encoder.tokens)
+            print(f"embedding: {n:,} of {n_tokens:,} tokens have a vector")
+        return vectors
+
+    def _new_trainer(
+        self, encoder: Encoder, seed: int, vectors: Vectors | None
+    ) -> Trainer:
+        """Return a trainer of new weights."""
+        size = vectors.size if vectors else None
+        network = Network(network_config(self, encoder, vector_size=size))
+        rng = np.random.default_rng([seed, INITIAL_VALUES])
+        weights = network.initial_weights(rng)
+        if vectors:
+            vectors.put_into(weights)
+        return Trainer(network, weights, training_config(self, seed))
+
+    def _trainer_from(self, model: LanguageModel, seed: int) -> Trainer:
+        """Return a trainer that goes on with the weights of a model."""
+        before = model.network.config
+        network = Network(network_config(self, model.encoder, before=before))
+        check_values(network, model.params, "the network cannot change in a warm start")
+        if equations(network.config) != equations(before):
+            raise ParameterError(
+                "the cell's equations are not those that its weights were learned "
+                f"with (cell={self.cell!r}); set its parameters back, or fit with "
+                "warm_start=False"
+            )
+        if network.config.zoneout != before.zoneout:
+            raise ParameterError(
+                f"zoneout={self.zoneout!r} is not that with which the weights were "
+                f"learned, {dict(before.zoneout)}; set it back, or fit with "
+                "warm_start=False"
+            )
+        weights = network.weights(model.params)
         return Trainer(network, weights, training_config(self, seed))
 
     def _windows(self, encoder: Encoder, documents: list[Any], weight: Any) -> Windows:
@@ -454,22 +621,25 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
             bptt=self.bptt,
             carry_state=self.carry_state,
             sample_weight=weight,
+            variable_bptt=self.variable_bptt,
         )
 
     def _validation(
         self, trainer: Trainer, encoder: Encoder, held_out: Corpus
     ) -> Validate:
-        """Return a function that scores the held-out documents at any time."""
-        engine = Engine(trainer.network, trainer.weights)
-        return partial(
-            evaluate,
-            engine,
-            held_out,
-            encoder.end_id,
-            unk_id=encoder.unk_id,
-            carry_state=self.carry_state,
-            n_threads=trainer.config.n_threads,
-        )
+        """Return a function that scores the held-out documents with given weights."""
+
+        def validate(weights: Weights) -> Evaluation:
+            return evaluate(
+                Engine(trainer.network, weights),
+                held_out,
+                encoder.end_id,
+                unk_id=encoder.unk_id,
+                carry_state=self.carry_state,
+                n_threads=trainer.config.n_threads,
+            )
+
+        return validate
 
     @contextmanager
     def _publishing(
@@ -484,7 +654,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         try:
             yield
         finally:
-            weights = trainer.weights.copy() if goes_on else trainer.weights
+            weights = trainer.answer.copy() if goes_on else trainer.answer
             history = trainer.history.copy()
             facts = Facts(cell=cell_record(self.cell), history=asdict(history))
             model = LanguageModel(trainer.network, weights, encoder, facts=facts)
@@ -492,12 +662,16 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
 
     def _adopt(self, model: LanguageModel, history: History) -> None:
         """Become fitted with a model, and show what it has learned."""
+        self._show(model)
+        for name, value in asdict(history).items():
+            setattr(self, f"{name}_", value)
+
+    def _show(self, model: LanguageModel) -> None:
+        """Take a model, of the same history, and show what it has learned."""
         self._model = model
         self.vocabulary_ = list(model.encoder.tokens)
         self.tokenizer_ = model.encoder.tokenizer
         self.n_parameters_ = model.n_parameters
-        for name, value in asdict(history).items():
-            setattr(self, f"{name}_", value)
 
     # ---------------------------------------------------------------------- weights
 
@@ -525,6 +699,40 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self._model = LanguageModel(
             model.network, weights, model.encoder, facts=model.facts
         )
+        self._trainer = None
+        return self
+
+    def add_tokens(self, tokens: Any) -> Self:
+        """Add tokens to the vocabulary, behind those that there are.
+
+        Old tokens keep their ids and weights. What is new in the embedding, the output
+        weights and the bias begins as the mean of what is old, so that n new tokens
+        beside V old ones take at most n / (n + V) of the probability (with head
+        "adaptive" of that of the last cluster, which they join). Training goes on from
+        there: `fit` with `warm_start`, or `partial_fit`. A vector that `embedding` has
+        by token stands for the mean.
+
+        Parameters
+        ----------
+        tokens : iterable of str
+            Each must be one token for the tokenizer; those that are known already are
+            passed over. ``tokenizer_.new_tokens(texts)`` gives those of a text. For a
+            model of ids a number: how many there are more.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ParameterError
+            The tokenizer's vocabulary cannot grow, as that of bytes or of subwords.
+        InputError, InputTypeError
+            One of them is no token.
+        """
+        model = self._fitted()
+        encoder = model.encoder.with_tokens(tokens)
+        self._show(with_encoder(model, encoder, self.embedding))
         self._trainer = None
         return self
 

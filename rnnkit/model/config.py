@@ -3,16 +3,17 @@
 
 from dataclasses import dataclass, field
 
-from rnnkit.compiler import Graph
+from rnnkit.compiler import Graph, with_zoneout
 from rnnkit.errors import ParameterError
 from rnnkit.model.head import Head
+from rnnkit.model.projection import projection_graph
 
 DTYPES = ("float32", "float64")
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """A recurrent language model: embedding, layers of one cell each, output layer.
+    """A recurrent language model: embedding, cells, maybe a projection, output layer.
 
     Parameters
     ----------
@@ -21,7 +22,7 @@ class NetworkConfig:
     embedding_size : int
         Width of an embedded token, E.
     graphs : tuple of Graph
-        The plain forward graph of each layer, the lowest first. The first reads
+        The plain forward graph of each cell, the lowest first. The first reads
         embeddings, each other the output of the layer below it.
     tie_weights : bool, default=False
         Use the embedding as output weights too; needs E = hidden_size.
@@ -29,6 +30,12 @@ class NetworkConfig:
         Arithmetic of weights and states.
     head : Head, optional
         The output layer; a softmax over all tokens by default.
+    zoneout : tuple of (str, float), default=()
+        Pairs of a state's name and how often, in training, a unit of it keeps its
+        value; else it takes the expectation of the two.
+    projection : bool, default=False
+        A linear layer from the top cell's output to E units, which the output layer
+        reads.
 
     Raises
     ------
@@ -42,6 +49,8 @@ class NetworkConfig:
     tie_weights: bool = False
     dtype: str = "float32"
     head: Head = field(default_factory=Head)
+    zoneout: tuple[tuple[str, float], ...] = ()
+    projection: bool = False
 
     def __post_init__(self) -> None:
         if self.vocab_size < 1 or self.embedding_size < 1:
@@ -58,22 +67,50 @@ class NetworkConfig:
                     f"layer {k} reads {graph.input_width} units, but {width} arrive"
                 )
             width = graph.output_width
-        if self.tie_weights and width != self.embedding_size:
+        if self.tie_weights and self.hidden_size != self.embedding_size:
             raise ParameterError(
                 f"tie_weights=True needs embedding_size equal to the output's width: "
-                f"embedding_size={self.embedding_size}, the top layer gives {width}; "
-                "leave embedding_size=None or set it to the same"
+                f"embedding_size={self.embedding_size}, the top layer gives "
+                f"{self.hidden_size}; set embedding_size to the same, or leave "
+                "projection=None, which puts a linear layer between them"
             )
         if self.dtype not in DTYPES:
             raise ParameterError(f"dtype={self.dtype!r}; allowed: {', '.join(DTYPES)}")
         self.head.check(self.vocab_size, self.tie_weights)
+        for graph in self.graphs if self.zoneout else ():
+            try:
+                with_zoneout(graph, dict(self.zoneout))
+            except ValueError as error:
+                raise ParameterError(f"zoneout: {error}") from None
 
     @property
     def hidden_size(self) -> int:
-        """Width of the top layer's output, H."""
-        return self.graphs[-1].output_width
+        """Width of what the output layer reads, H."""
+        return self.embedding_size if self.projection else self.top_width
 
     @property
     def num_layers(self) -> int:
-        """Number of layers, L."""
+        """Number of cells, L."""
         return len(self.graphs)
+
+    @property
+    def layers(self) -> tuple[Graph, ...]:
+        """The graph of each layer that runs: the cells', and the projection's."""
+        if not self.projection:
+            return self.graphs
+        projection = projection_graph(self.top_width, self.embedding_size)
+        return (*self.graphs, projection)
+
+    @property
+    def prediction_layers(self) -> tuple[Graph, ...]:
+        """The same as they predict: with the expectation of zoneout."""
+        rates = dict(self.zoneout)
+        return tuple(
+            with_zoneout(graph, rates) if rates and graph.states else graph
+            for graph in self.layers
+        )
+
+    @property
+    def top_width(self) -> int:
+        """Width of the top cell's output."""
+        return self.graphs[-1].output_width

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where a network in training is masked, and how often."""
+"""Where a network in training is masked, and how often; and what is held small."""
 
 from dataclasses import dataclass
 
 # Numbers kept for one layer's masks, so that layers never share one: the input, the
-# output, and up to 64 states.
+# output, states where products read them, and states that zoneout keeps.
 SITES_PER_LAYER = 128
 
 
@@ -25,6 +25,10 @@ class Dropout:
     per_sequence : bool, default=False
         Draw masks once for each row of a window, the same at all its steps, instead of
         anew at each (Gal & Ghahramani, 2016).
+    embedding : float, default=0.0
+        Of word types, once a window.
+    weight : float, default=0.0
+        Of the elements of matrices that multiply states, once a window.
     """
 
     input: float = 0.0
@@ -32,9 +36,16 @@ class Dropout:
     output: float = 0.0
     state: float = 0.0
     per_sequence: bool = False
+    embedding: float = 0.0
+    weight: float = 0.0
 
     def sites(self, layer: int, num_layers: int) -> dict[str, float]:
-        """Return the rates at the places of one layer, as `with_masks` takes them."""
+        """Return the rates at the places of one layer, as `with_masks` takes them.
+
+        What stands above the cells reads the output that the top one masks.
+        """
+        if layer >= num_layers:
+            return {}
         is_top = layer == num_layers - 1
         return {
             "input": self.hidden if layer else self.input,
@@ -43,4 +54,21 @@ class Dropout:
         }
 
 
+@dataclass(frozen=True)
+class Penalties:
+    """Factors of mean squares of the top layer's output that join the loss.
+
+    Parameters
+    ----------
+    activation : float, default=0.0
+        Of what the output layer reads.
+    temporal_activation : float, default=0.0
+        Of the output's change from step to step, before it is masked.
+    """
+
+    activation: float = 0.0
+    temporal_activation: float = 0.0
+
+
 NO_DROPOUT = Dropout()
+NO_PENALTIES = Penalties()

@@ -8,17 +8,22 @@ from typing import Any
 import numpy as np
 
 from rnnkit.compiler import (
+    Graph,
     Parameter,
     differentiate,
     initialise,
+    recurrent_weights,
     with_masks,
+    with_output_state,
     with_resets,
+    with_zoneout,
 )
 from rnnkit.core import Program, Weights
 from rnnkit.errors import CellError
 from rnnkit.model.config import NetworkConfig
-from rnnkit.model.dropout import NO_DROPOUT, SITES_PER_LAYER, Dropout
+from rnnkit.model.dropout import NO_PENALTIES, SITES_PER_LAYER, Dropout, Penalties
 from rnnkit.model.head import weight
+from rnnkit.model.projection import PROJECTION
 
 
 class Network:
@@ -27,7 +32,7 @@ class Network:
     def __init__(self, config: NetworkConfig) -> None:
         self.config = config
         self.parameters = named_parameters(config)
-        self._programs: dict[tuple[bool, bool, Dropout], list[Program]] = {}
+        self._programs: dict[tuple[Any, ...], list[Program]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Network, (self.config,)
@@ -37,14 +42,16 @@ class Network:
         *,
         training: bool = False,
         flags: bool = False,
-        dropout: Dropout = NO_DROPOUT,
+        dropout: Dropout | None = None,
+        penalties: Penalties = NO_PENALTIES,
     ) -> list[Program]:
         """Return one program a layer: with backward part, row flags, masks, or without.
 
         All give the same bits where they do the same work; the plainer ones do less of
-        it.
+        it. Zoneout is drawn where `dropout` is given, be it of rates 0, and else its
+        expectation. Programs with a penalty on changes may have one more state.
         """
-        key = (training, flags, dropout)
+        key = (training, flags, dropout, penalties)
         if key not in self._programs:
             self._programs[key] = self._compile(*key)
         return self._programs[key]
@@ -83,27 +90,53 @@ class Network:
         """Return first values of every parameter, drawn from `rng` in order."""
         return {p.name: first_value(p, rng) for p in self.parameters}
 
-    def _compile(self, training: bool, flags: bool, dropout: Dropout) -> list[Program]:
+    def dropped(self) -> list[bool]:
+        """Return, by parameter, whether it is a matrix that multiplies a state."""
+        dropped = [False]
+        for graph in self.config.graphs:
+            weights = recurrent_weights(graph)
+            dropped += [i in weights for i in range(len(graph.parameters))]
+        return dropped + [False] * (len(self.parameters) - len(dropped))
+
+    def _compile(self, *variant: Any) -> list[Program]:
         """Lower each layer's graph; equal graphs share one program."""
-        config = self.config
         programs: dict[bytes, Program] = {}
         result = []
-        for k, graph in enumerate(config.graphs):
-            sites = dropout.sites(k, config.num_layers)
-            if any(sites.values()):
-                first = SITES_PER_LAYER * k
-                graph = with_masks(graph, sites, first, dropout.per_sequence)
-            if flags:
-                graph = with_resets(graph)
-            if training:
-                graph = differentiate(graph)
-            words = graph.to_words()
+        for k in range(len(self.config.layers)):
+            words = self._variant(k, *variant).to_words()
             program = programs.get(words.tobytes())
             if program is None:
-                program = Program(words, config.dtype)
+                program = Program(words, self.config.dtype)
                 programs[words.tobytes()] = program
             result.append(program)
         return result
+
+    def _variant(
+        self,
+        k: int,
+        training: bool,
+        flags: bool,
+        dropout: Dropout | None,
+        penalties: Penalties,
+    ) -> Graph:
+        """Return the graph of layer k with all that is asked for."""
+        config, first_site = self.config, SITES_PER_LAYER * k
+        graph, changes = config.layers[k], {}
+        if config.zoneout and graph.states:
+            site = None if dropout is None else first_site
+            graph = with_zoneout(graph, dict(config.zoneout), site)
+        if k != config.num_layers - 1:  # they are of the top cell's output
+            penalties = NO_PENALTIES
+        if penalties.temporal_activation:
+            graph, state = with_output_state(graph)
+            changes = {state: penalties.temporal_activation}
+        if dropout and any((sites := dropout.sites(k, config.num_layers)).values()):
+            graph = with_masks(graph, sites, first_site, dropout.per_sequence)
+        if flags:
+            graph = with_resets(graph)
+        if training:
+            graph = differentiate(graph, penalties.activation, changes)
+        return graph
 
 
 def first_value(
@@ -127,6 +160,8 @@ def named_parameters(config: NetworkConfig) -> tuple[Parameter, ...]:
     parameters = [weight("embedding.weight", config.vocab_size, config.embedding_size)]
     for k, graph in enumerate(config.graphs):
         parameters += [replace(p, name=f"rnn.{p.name}_l{k}") for p in graph.parameters]
+    for graph in config.layers[config.num_layers :]:
+        parameters += [replace(p, name=PROJECTION + p.name) for p in graph.parameters]
     parameters += config.head.parameters(
         config.vocab_size, config.hidden_size, config.tie_weights
     )

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The continuous cache: what was read lately is likely to come again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from rnnkit.errors import ParameterError
 from rnnkit.runtime.corpus import Corpus
-from rnnkit.runtime.model import LanguageModel
 from rnnkit.runtime.past import Past
 from rnnkit.runtime.requests import check_integer, check_real
-from rnnkit.runtime.scorer import Scorer, unwrapped
+from rnnkit.runtime.scorer import NetworkScorer, Scorer, unwrapped
+from rnnkit.runtime.sweep import Step
 
 WINDOWS = (100, 500, 2000)
 THETAS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
@@ -31,8 +31,9 @@ class NeuralCache(Scorer):
 
     Parameters
     ----------
-    model : LanguageModel, or a fitted estimator
-        Never changes.
+    model : LanguageModel, DynamicEvaluation, or a fitted estimator
+        Never changes. With dynamic evaluation a cache remembers outputs of the weights
+        of then.
     window : int, default=500
         Positions that are remembered.
     theta : float, default=0.3
@@ -50,7 +51,7 @@ class NeuralCache(Scorer):
         theta: float = 0.3,
         weight: float = 0.1,
     ) -> None:
-        self.model = unwrapped(model, LanguageModel)
+        self.model = unwrapped(model, NetworkScorer)  # type: ignore[type-abstract]
         self.window = check_integer("window", window, 1)
         self.theta = check_real("theta", theta, 0.0)
         self.weight = check_real("weight", weight, 0.0, 1.0)
@@ -117,12 +118,7 @@ class NeuralCache(Scorer):
         past = self._past(corpus, carry_state)
         p_cache = past.probabilities([self.window], [self.theta])[0, 0]
         hits = np.empty(len(past.targets), bool)
-        steps = self.model.engine.sweep(
-            corpus.inputs(self.encoder.end_id),
-            carry_state=carry_state,
-            n_threads=self.n_threads,
-        )
-        for step in steps:
+        for step in self._steps(corpus, carry_state):
             for places, log_p in step.distributions(self.n_threads):
                 for place, p in zip(places, np.exp(log_p.astype(float)), strict=True):
                     if not np.isnan(p_cache[place]):
@@ -133,11 +129,15 @@ class NeuralCache(Scorer):
 
     def _past(self, corpus: Corpus, carry_state: bool) -> Past:
         return Past.read(
-            self.model.engine,
-            corpus,
-            self.encoder.end_id,
+            self._steps(corpus, carry_state),
+            corpus.targets(self.encoder.end_id),
+            self.model.network.config,
             carry_state=carry_state,
-            n_threads=self.n_threads,
+        )
+
+    def _steps(self, corpus: Corpus, carry_state: bool) -> Iterator[Step]:
+        return self.model._steps(
+            corpus, carry_state=carry_state, n_threads=self.n_threads
         )
 
 

@@ -3,13 +3,14 @@
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
-from rnnkit.errors import InputError, ParameterError
+from rnnkit.errors import InputError, InputTypeError, ParameterError
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.documents import read_ids, read_prompts, read_texts
+from rnnkit.runtime.requests import check_integer
 from rnnkit.runtime.spelling import Spelling
 from rnnkit.tokenizers import END, Tokenizer
 
@@ -40,8 +41,21 @@ class Encoder(Protocol):
     def learn(self, documents: list[Any]) -> None:
         """Fix the vocabulary."""
 
-    def read(self, X: Iterable[Any], input: str, documents: str | None) -> list[Any]:
-        """Return the documents of X, checked."""
+    def grown(self, documents: list[Any]) -> Self:
+        """Return an encoder that has the new tokens of documents too."""
+
+    def with_tokens(self, tokens: Any) -> Self:
+        """Return an encoder that has these tokens too; of ids, so many more."""
+
+    def read(
+        self,
+        X: Iterable[Any],
+        input: str,
+        documents: str | None,
+        *,
+        grows: bool = False,
+    ) -> list[Any]:
+        """Return the documents of X, checked; they may hold new tokens if it grows."""
 
     def encode(self, documents: list[Any]) -> Corpus:
         """Return the documents as ids."""
@@ -117,7 +131,36 @@ class TextEncoder:
                 "each id must have a token of its own, and both be among them"
             )
 
-    def read(self, X: Iterable[Any], input: str, documents: str | None) -> list[str]:
+    def grown(self, documents: list[str]) -> Self:
+        """Return an encoder that has the new tokens of documents too."""
+        new = self.tokenizer.new_tokens(documents)
+        return type(self)(self.tokenizer.with_tokens(new), self.origin)
+
+    def with_tokens(self, tokens: Iterable[str]) -> Self:
+        """Return an encoder that has these tokens too; each must be one for a text."""
+        if isinstance(tokens, str) or not isinstance(tokens, Iterable):
+            raise InputTypeError(
+                f"tokens is of type {type(tokens).__name__}; allowed: a list of str"
+            )
+        tokens = list(tokens)
+        for token in tokens:
+            if not isinstance(token, str):
+                raise InputTypeError(f"token {token!r} must be str")
+            if self.tokenizer.can_grow and self.tokenizer.tokenize(token) != [token]:
+                raise InputError(
+                    f"{token!r} is not one token: {type(self.tokenizer).__name__} "
+                    f"reads {self.tokenizer.tokenize(token)}, and would never find it"
+                )
+        return type(self)(self.tokenizer.with_tokens(tokens), self.origin)
+
+    def read(
+        self,
+        X: Iterable[Any],
+        input: str,
+        documents: str | None,
+        *,
+        grows: bool = False,
+    ) -> list[str]:
         """Return the documents of X as texts."""
         return read_texts(X, input, documents or self.tokenizer.documents)
 
@@ -195,16 +238,31 @@ class IdEncoder:
         if self.n_ids is None:
             self._set(1 + max((int(d.max()) for d in documents if len(d)), default=0))
 
+    def grown(self, documents: list[np.ndarray]) -> Self:
+        """Return an encoder that has the ids of documents too."""
+        other = type(self)()
+        other.learn(documents)
+        return other if other.end_id > self.end_id else self
+
+    def with_tokens(self, tokens: int) -> Self:
+        """Return an encoder of so many ids more."""
+        return type(self)(self.end_id + check_integer("tokens", tokens, 1))
+
     def _set(self, n_ids: int | None) -> None:
         self.n_ids = n_ids
         self.end_id = n_ids or 0
         self.tokens = [*range(n_ids or 0), END]
 
     def read(
-        self, X: Iterable[Any], input: str, documents: str | None
+        self,
+        X: Iterable[Any],
+        input: str,
+        documents: str | None,
+        *,
+        grows: bool = False,
     ) -> list[np.ndarray]:
         """Return the documents of X as arrays of ids that are in range."""
-        return read_ids(X, self.n_ids)
+        return read_ids(X, None if grows else self.n_ids)
 
     def encode(self, documents: list[np.ndarray]) -> Corpus:
         """Lay the documents end to end."""

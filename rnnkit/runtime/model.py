@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A trained language model: predict, score, generate, stream."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -17,8 +17,9 @@ from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.options import Options
 from rnnkit.runtime.predictor import Predictor
 from rnnkit.runtime.rows import ModelRows
+from rnnkit.runtime.scorer import NetworkScorer
 from rnnkit.runtime.stream import Stream
-from rnnkit.runtime.sweep import Engine
+from rnnkit.runtime.sweep import Engine, Step
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Facts:
     history: dict[str, Any] = field(default_factory=dict)
 
 
-class LanguageModel(Predictor):
+class LanguageModel(NetworkScorer, Predictor):
     """A network with its weights and its vocabulary.
 
     Never changes after it is made: any number of threads may use one at a time.
@@ -134,10 +135,12 @@ class LanguageModel(Predictor):
             "tokenizer_package": tokenizer.get("distribution"),
             "vocab_size": config.vocab_size,
             "embedding_size": config.embedding_size,
-            "hidden_size": config.hidden_size,
+            "hidden_size": config.top_width,
             "num_layers": config.num_layers,
             "tie_weights": config.tie_weights,
+            "projection": config.projection,
             "head": config.head.kind,
+            "zoneout": dict(config.zoneout) or None,
             "dtype": config.dtype,
             "n_parameters": self.n_parameters,
             "carry_state": self.options.carry_state,
@@ -147,15 +150,15 @@ class LanguageModel(Predictor):
 
     # ------------------------------------------------------------- what it is asked
 
-    def _score(
-        self, corpus: Corpus, *, carry_state: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        return scoring.score_tokens(
-            self.engine,
-            corpus,
-            self.encoder.end_id,
+    def _steps(
+        self, corpus: Corpus, *, carry_state: bool, n_threads: int
+    ) -> Iterator[Step]:
+        end_id = self.encoder.end_id
+        return self.engine.sweep(
+            corpus.inputs(end_id),
+            corpus.targets(end_id).ids,
             carry_state=carry_state,
-            n_threads=self.n_threads,
+            n_threads=n_threads,
         )
 
     def transform(self, X: Iterable[Any]) -> np.ndarray:

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a model has read, and how alike its outputs were: the arithmetic of a cache."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
+from rnnkit.model import NetworkConfig
 from rnnkit.runtime.corpus import Corpus
-from rnnkit.runtime.sweep import Engine
+from rnnkit.runtime.sweep import Step
 
 BLOCK = 256  # positions that are compared with those before them at a time
 
@@ -38,25 +39,16 @@ class Past:
     @classmethod
     def read(
         cls,
-        engine: Engine,
-        corpus: Corpus,
-        end_id: int,
+        steps: Iterable[Step],
+        targets: Corpus,
+        config: NetworkConfig,
         *,
         carry_state: bool,
-        n_threads: int,
     ) -> Self:
-        """Run a model over a corpus."""
-        config = engine.network.config
-        targets = corpus.targets(end_id)
+        """Keep what the steps of a network over a corpus give."""
         n = len(targets.ids)
         outputs = np.empty((n, config.hidden_size), config.dtype)
         log_likelihood = np.empty(n)
-        steps = engine.sweep(
-            corpus.inputs(end_id),
-            targets.ids,
-            carry_state=carry_state,
-            n_threads=n_threads,
-        )
         for step in steps:
             real = step.positions >= 0
             outputs[step.positions[real]] = step.window.outputs()[real]

@@ -3,19 +3,21 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from rnnkit.errors import InputTypeError
+from rnnkit.model import Network
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.options import Options, resolve_threads
 from rnnkit.runtime.requests import check_real
 from rnnkit.runtime.rescoring import Ranking, check_lists, check_scores, rank
-from rnnkit.runtime.scoring import Evaluation, perplexity, summarise
+from rnnkit.runtime.scoring import Evaluation, perplexity, score_tokens, summarise
+from rnnkit.runtime.sweep import Step
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,29 @@ class Scorer(ABC):
 
     def _read(self, X: Iterable[Any]) -> list[Any]:
         return self.encoder.read(X, self.options.input, self.options.documents)
+
+
+class NetworkScorer(Scorer):
+    """A Scorer that runs one network over a text, and can show each step of it.
+
+    Attributes
+    ----------
+    network : Network
+    """
+
+    network: Network
+
+    @abstractmethod
+    def _steps(
+        self, corpus: Corpus, *, carry_state: bool, n_threads: int
+    ) -> Iterator[Step]:
+        """Run over a corpus; of each step the window holds what it gave."""
+
+    def _score(
+        self, corpus: Corpus, *, carry_state: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        steps = self._steps(corpus, carry_state=carry_state, n_threads=self.n_threads)
+        return score_tokens(steps, len(corpus.ids) + len(corpus))
 
 
 S = TypeVar("S", bound=Scorer)

@@ -2,12 +2,13 @@
 """How well a network predicts a corpus, and what it makes of each document."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from rnnkit.runtime.corpus import Corpus
-from rnnkit.runtime.sweep import Engine
+from rnnkit.runtime.sweep import Engine, Step
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,10 @@ def perplexity(loss: float) -> float:
     return math.exp(loss) if loss < 709.0 else math.inf
 
 
-def score_tokens(
-    engine: Engine, corpus: Corpus, end_id: int, *, carry_state: bool, n_threads: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return log-likelihood (N,) float64 and hit (N,) bool of each target."""
-    inputs, targets = corpus.inputs(end_id), corpus.targets(end_id)
-    log_likelihood = np.empty(len(targets.ids))
-    hits = np.empty(len(targets.ids), bool)
-    steps = engine.sweep(
-        inputs, targets.ids, carry_state=carry_state, n_threads=n_threads
-    )
+def score_tokens(steps: Iterable[Step], n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return log-likelihood (N,) float64 and hit (N,) bool of each of `n` targets."""
+    log_likelihood = np.empty(n)
+    hits = np.empty(n, bool)
     for step in steps:
         real = step.positions >= 0
         places = step.positions[real]
@@ -83,9 +78,9 @@ def evaluate(
     n_threads: int,
 ) -> Evaluation:
     """Score a corpus as a whole."""
-    log_likelihood, hits = score_tokens(
-        engine, corpus, end_id, carry_state=carry_state, n_threads=n_threads
-    )
+    inputs, targets = corpus.inputs(end_id), corpus.targets(end_id).ids
+    steps = engine.sweep(inputs, targets, carry_state=carry_state, n_threads=n_threads)
+    log_likelihood, hits = score_tokens(steps, len(targets))
     return summarise(
         corpus, log_likelihood, hits, unk_id=unk_id, n_characters=n_characters
     )

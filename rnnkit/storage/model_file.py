@@ -97,6 +97,7 @@ def to_bytes(record: ModelRecord) -> bytes:
     for k, graph in enumerate(record.config.graphs):
         tensors[f"rnn.graph_l{k}"] = graph.to_words()
         tensors[f"rnn.cell_l{k}"] = _text_tensor(graph.to_json())
+    tensors |= _prediction_graphs(record.config)
     tokenizer = dict(record.tokenizer)
     if record.tokens is not None:
         state = canonical_json(tokenizer.pop("state"))
@@ -168,7 +169,20 @@ def _network(config: NetworkConfig) -> dict[str, Any]:
     if config.head.kind in HEADS:
         values = {name: getattr(config.head, name) for name in HEADS[config.head.kind]}
         facts["head"] = {"kind": config.head.kind, **values}
+    if config.projection:
+        facts["projection"] = True
+    if config.zoneout:
+        facts["zoneout"] = dict(config.zoneout)
     return facts
+
+
+def _prediction_graphs(config: NetworkConfig) -> dict[str, np.ndarray]:
+    """Return, for readers that derive nothing, the graphs that are not a cell's."""
+    return {
+        f"prediction.graph_l{k}": graph.to_words()
+        for k, graph in enumerate(config.prediction_layers)
+        if config.zoneout or k >= config.num_layers
+    }
 
 
 def _read_object(text: str, name: str) -> dict[str, Any]:
@@ -203,12 +217,26 @@ def _read_network(
             head["cutoffs"] = tuple(head["cutoffs"])
         if not isinstance(head.get("div_value", 1.0), float):
             raise ModelFormatError("network: 'head': 'div_value' must be a real number")
+    if "zoneout" in facts:
+        facts["zoneout"] = _read_zoneout(facts["zoneout"])
     try:
         if "head" in facts:
             facts["head"] = Head(**head)
-        return NetworkConfig(**facts)
+        config = NetworkConfig(**facts)
     except ValueError as error:
         raise ModelFormatError(f"network: {error}") from None
+    for name, words in _prediction_graphs(config).items():
+        if not np.array_equal(tensors[name], words):
+            raise ModelFormatError(f"{name} is not what follows from 'network'")
+    return config
+
+
+def _read_zoneout(facts: Any) -> tuple[tuple[str, float], ...]:
+    """Return the rates by state, of which there must be some."""
+    known = isinstance(facts, dict) and facts
+    if not known or any(type(rate) is not float for rate in facts.values()):
+        raise ModelFormatError("network: 'zoneout' must be numbers by name")
+    return tuple(sorted(facts.items()))
 
 
 def _read_graph(tensors: dict[str, np.ndarray], k: int) -> Graph:

@@ -196,6 +196,9 @@ def _value(
             return window.block(node.attrs)
         case "constant":
             return np.asarray(float_of_words(*node.attrs))
+        case "share":
+            n_rows = len(window.x) * window.rows
+            return np.asarray(float_of_words(*node.attrs) / n_rows)
         case "flag":
             return np.asarray(window.flags[node.attrs[0]][t], float)[:, None]
         case "mask":

@@ -301,6 +301,33 @@ class TokenizerTests:
         for wrong in ([0.5], [[0]], "a", [None]):
             _require_raises(InputTypeError, "", fitted.decode, wrong)
 
+    # ------------------------------------------------------------------------- growth
+
+    def test_new_tokens_join_behind_the_old_ones(self) -> None:
+        """Where the vocabulary can grow: old ids stay, new texts are known in full."""
+        fitted, whole = self.unfitted().fit(self.texts[:1]), self.fitted()
+        if not fitted.can_grow:
+            _require_raises(ParameterError, "", fitted.new_tokens, self.texts)
+            _require_raises(ParameterError, "", fitted.with_tokens, ["a"])
+            return
+        old, new = list(fitted.vocabulary_), fitted.new_tokens(self.texts)
+        known = set(old)
+        expected = [token for token in whole.vocabulary_ if token not in known]
+        require(new == expected, f"new_tokens gives {new[:9]}, not {expected[:9]}")
+        grown = fitted.with_tokens(new)
+        require(fitted.vocabulary_ == old, "with_tokens changes the tokenizer itself")
+        require(grown.vocabulary_ == old + new, "new tokens do not stand behind")
+        ends = (fitted.end_id, fitted.unk_id) == (grown.end_id, grown.unk_id)
+        require(ends, "the ids of the end or of the unknown token have moved")
+        for text in self.texts:
+            found, read = (
+                [one.vocabulary_[i] for i in one.encode(text)] for one in (grown, whole)
+            )
+            same = len(found) == len(read) and all(
+                r in (f, "<unk>") for f, r in zip(found, read, strict=True)
+            )
+            require(same, f"{text[:60]!r} is read otherwise")
+
     # ------------------------------------------------------------------------- helpers
 
     def _require_same(self, found: Any, fitted: Any, how: str) -> None:

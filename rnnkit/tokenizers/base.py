@@ -38,6 +38,10 @@ class Tokenizer(Parameterized, ABC):
     tokens_are_words : bool, default=False
         Whether each token but `end_id` and `unk_id` is a whole word, and `tokenize`
         gives a text's words though they may be unknown.
+    can_grow : bool, default=False
+        Whether tokens can join the vocabulary behind those that are there, and a text
+        is taken apart as before: `tokenize` gives its tokens though they may be
+        unknown, and `from_state` takes a longer vocabulary.
     vocabulary_ : list of str
         How each token is shown, by id. All differ.
     end_id : int
@@ -48,6 +52,7 @@ class Tokenizer(Parameterized, ABC):
 
     documents: ClassVar[str] = "line"
     tokens_are_words: ClassVar[bool] = False
+    can_grow: ClassVar[bool] = False
 
     vocabulary_: list[str]
     end_id: int
@@ -116,6 +121,44 @@ class Tokenizer(Parameterized, ABC):
     def tokenize(self, text: str) -> list[str]:
         """Return the tokens of a text as strings."""
         return [self.vocabulary_[i] for i in self.encode(text)]
+
+    def new_tokens(self, texts: Iterable[str]) -> list[str]:
+        """Return the tokens that `fit` would learn from texts, and that are new.
+
+        Raises
+        ------
+        rnnkit.errors.ParameterError
+            When the vocabulary cannot grow.
+        rnnkit.errors.InputError
+            As `fit`.
+        """
+        self._check_can_grow()
+        parameters = self.get_params()
+        if "vocabulary" in parameters:
+            parameters["vocabulary"] = None  # with one given, fit would learn nothing
+        learned = type(self)(**parameters).fit(texts).vocabulary_
+        known = set(self.vocabulary_)
+        return [token for token in learned if token not in known]
+
+    def with_tokens(self, tokens: Iterable[str]) -> Self:
+        """Return a tokenizer that knows these tokens too, behind its own.
+
+        Raises
+        ------
+        rnnkit.errors.ParameterError
+            When the vocabulary cannot grow.
+        """
+        self._check_can_grow()
+        vocabulary = dict.fromkeys([*self.vocabulary_, *tokens])  # each token once
+        state = {**self.get_state(), "vocabulary": list(vocabulary)}
+        return self.from_state(state)
+
+    def _check_can_grow(self) -> None:
+        if not self.can_grow:
+            raise ParameterError(
+                f"a {type(self).__name__} learns no further tokens: it reads any text "
+                "with those that it has, or needs a fit from the start"
+            )
 
     def pieces(self, *, first: bool = False) -> list[bytes]:
         """Return the text that each token adds to a document, in UTF-8, by id.

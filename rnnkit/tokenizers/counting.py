@@ -3,7 +3,7 @@
 
 import warnings
 from collections.abc import Iterable, Mapping, Set
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -20,6 +20,8 @@ class CountingTokenizer(BuiltinTokenizer):
     The vocabulary is `<eos>`, `<unk>`, and the tokens of the texts by decreasing number
     of occurrences, those that occur equally often in the order of their code points.
     """
+
+    can_grow: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -3,7 +3,14 @@
 
 from dataclasses import dataclass
 
-from rnnkit.model.dropout import NO_DROPOUT, Dropout
+from rnnkit.compiler import Parameter
+from rnnkit.model import (
+    NO_DROPOUT,
+    NO_PENALTIES,
+    PROJECTION_WEIGHT,
+    Dropout,
+    Penalties,
+)
 
 SOLVERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
 
@@ -14,6 +21,8 @@ class TrainingConfig:
 
     batch_size: int = 32
     bptt: int = 64
+    variable_bptt: bool = False
+    accumulate: int = 1
     max_iter: int = 10
     max_time: float | None = None
     solver: str = "adam"
@@ -21,17 +30,26 @@ class TrainingConfig:
     learning_rate: str = "constant"
     learning_rate_decay: float | None = None
     decay_start: int = 1
+    warmup_steps: int = 0
     momentum: float = 0.0
     nesterovs_momentum: bool = False
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
     alpha: float = 0.0
+    projection_alpha: float = 0.0
+    augmented_loss: float = 0.0
+    augmented_temperature: float = 10.0
     max_grad_norm: float = 5.0
+    frozen: tuple[str, ...] = ()
+    average: bool | float | str = False
+    average_patience: int = 5
     dropout: Dropout = NO_DROPOUT
+    penalties: Penalties = NO_PENALTIES
     carry_state: bool = False
     shuffle: bool = True
     early_stopping: bool = False
+    validation_interval: float = 1.0
     n_iter_no_change: int = 3
     tol: float = 1e-4
     seed: int = 0
@@ -49,11 +67,39 @@ class TrainingConfig:
     def solver_settings(self) -> tuple:
         """What a solver is made of."""
         momenta = (self.momentum, self.beta_1, self.beta_2, self.epsilon)
-        return (self.solver_kind, *momenta, self.alpha)
+        decay = (self.alpha, self.projection_alpha)
+        return (self.solver_kind, *momenta, *decay, self.frozen)
+
+    def weight_decay(self, parameter: Parameter) -> float:
+        """Return the coefficient of a parameter's L2 penalty."""
+        alpha = self.alpha if parameter.decay else 0.0
+        if parameter.name == PROJECTION_WEIGHT:
+            alpha += self.projection_alpha
+        return alpha
+
+    @property
+    def window_settings(self) -> dict[str, float]:
+        """Keywords of a window that trains."""
+        return {
+            "augmented_loss": self.augmented_loss,
+            "augmented_temperature": self.augmented_temperature,
+            "embedding_dropout": self.dropout.embedding,
+            "weight_dropout": self.dropout.weight,
+        }
 
     @property
     def learning_rates(self) -> tuple:
         """What a schedule is made of."""
         patience = (self.n_iter_no_change, self.tol)
-        decay = (self.learning_rate_decay, self.decay_start)
+        decay = (self.learning_rate_decay, self.decay_start, self.warmup_steps)
         return (self.learning_rate, self.learning_rate_init, *patience, *decay)
+
+    @property
+    def averaging(self) -> tuple:
+        """What an average is made of."""
+        return (self.average, self.average_patience)
+
+    @property
+    def n_validations(self) -> int:
+        """How many an epoch has."""
+        return max(1, round(1.0 / self.validation_interval))

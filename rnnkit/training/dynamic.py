@@ -6,9 +6,9 @@ gives is a `Scorer` like those of the runtime.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,11 +18,16 @@ from rnnkit.model import Network
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.model import LanguageModel
 from rnnkit.runtime.requests import check_integer, check_real
-from rnnkit.runtime.scorer import Scorer, unwrapped
+from rnnkit.runtime.scorer import NetworkScorer, unwrapped
+from rnnkit.runtime.sweep import Step
 from rnnkit.training.windows import Windows
 
+SEGMENT = 5  # tokens; rates and decays below are for segments of so many
+RATES, DECAYS = (3e-5, 5e-5, 1e-4), (1e-3, 2e-3, 5e-3)
+PLAIN_RATES, PLAIN_DECAYS = (0.01, 0.03, 0.1, 0.3), (0.0, 1e-2)
 
-class DynamicEvaluation(Scorer):
+
+class DynamicEvaluation(NetworkScorer):
     """A model whose weights adapt while it reads (Krause et al., 2018).
 
     A text is cut into segments. Each is scored first; then the weights make a step::
@@ -39,7 +44,7 @@ class DynamicEvaluation(Scorer):
     ----------
     model : LanguageModel, or a fitted estimator
     learning_rate : float
-        With `rms` about 5e-5, without about 0.1; choose it on a validation text.
+        With `rms` about 5e-5, without about 0.1; `tuned` chooses it.
     decay : float, default=0.0
         How fast the weights go back to their first values, 0 to 1; with `rms` 1e-3 to
         5e-3 for segments of 5 tokens.
@@ -66,7 +71,7 @@ class DynamicEvaluation(Scorer):
         learning_rate: float,
         decay: float = 0.0,
         rms: Mapping[str, np.ndarray] | None = None,
-        segment: int = 5,
+        segment: int = SEGMENT,
         epsilon: float = 2e-5,
     ) -> None:
         self.model = unwrapped(model, LanguageModel)
@@ -79,27 +84,94 @@ class DynamicEvaluation(Scorer):
         self.rms = None if rms is None else _checked(rms, self.model)
         self.encoder = self.model.encoder
         self.options = self.model.options
-        self._network = self.model.network
+        self.network = self.model.network
 
-    def _score(
-        self, corpus: Corpus, *, carry_state: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
+    @classmethod
+    def tuned(
+        cls,
+        model: Any,
+        X: Iterable[Any],
+        *,
+        rms: Mapping[str, np.ndarray] | None = None,
+        segment: int = SEGMENT,
+        learning_rates: Sequence[float] | None = None,
+        decays: Sequence[float] | None = None,
+    ) -> Self:
+        """Return what scores best on a validation text; see `grid`."""
+        rates, pulls = _grid(rms, segment, learning_rates, decays)
+        settings: dict[str, Any] = {"rms": rms, "segment": segment}
+        scores = cls.grid(model, X, learning_rates=rates, decays=pulls, **settings)
+        if not np.isfinite(scores).any():
+            raise NonFiniteError(
+                f"the loss is not finite with any of learning_rates={list(rates)}: "
+                "try smaller ones"
+            )
+        i, j = map(int, np.unravel_index(int(scores.argmax()), scores.shape))
+        return cls(model, learning_rate=rates[i], decay=pulls[j], **settings)
+
+    @classmethod
+    def grid(
+        cls,
+        model: Any,
+        X: Iterable[Any],
+        *,
+        rms: Mapping[str, np.ndarray] | None = None,
+        segment: int = SEGMENT,
+        learning_rates: Sequence[float] | None = None,
+        decays: Sequence[float] | None = None,
+    ) -> np.ndarray:
+        """Return the score of every combination; each is a pass of its own.
+
+        Parameters
+        ----------
+        model : LanguageModel, or a fitted estimator
+        X : iterable of str
+            A validation text; not the one that is reported on.
+        rms, segment
+            As in the constructor.
+        learning_rates, decays : sequences of float, optional
+            What is tried. By default, for segments of 5 tokens and growing with them:
+            with `rms` 3e-5, 5e-5, 1e-4 and 1e-3, 2e-3, 5e-3 (about those of the paper),
+            without it 0.01, 0.03, 0.1, 0.3 and 0, 1e-2.
+
+        Returns
+        -------
+        (len(learning_rates), len(decays)) array
+            Mean log-likelihoods per token; -inf where the loss is not finite.
+        """
+        rates, pulls = _grid(rms, segment, learning_rates, decays)
+        found = [
+            cls(model, learning_rate=rate, decay=pull, rms=rms, segment=segment)
+            for rate in rates
+            for pull in pulls
+        ]
+        documents = found[0]._read(X)
+        corpus = found[0].encoder.encode(documents)
+        scores = [dynamic._mean_score(corpus) for dynamic in found]
+        return np.reshape(scores, (len(rates), len(pulls)))
+
+    def _mean_score(self, corpus: Corpus) -> float:
+        try:
+            scores = self._log_likelihood(corpus, carry_state=self.options.carry_state)
+        except NonFiniteError:
+            return -math.inf
+        return float(scores.mean())
+
+    def _steps(
+        self, corpus: Corpus, *, carry_state: bool, n_threads: int
+    ) -> Iterator[Step]:
         inputs = corpus.inputs(self.encoder.end_id)
         targets = corpus.targets(self.encoder.end_id)
-        log_likelihood = np.empty(len(targets.ids))
-        hits = np.empty(len(targets.ids), bool)
-        reader = _Reader(self, self._network, self.n_threads)
+        reader = _Reader(self, self.network, n_threads)
         bounds = [0, len(targets.ids)] if carry_state else targets.offsets
         for first, last in pairwise(bounds):
             reader.restart()
             for start in range(first, last, self.segment):
                 here = slice(start, min(start + self.segment, last))
                 window = reader.read(inputs.ids[here], targets.ids[here])
-                log_likelihood[here] = window.log_likelihood[:, 0]
-                hits[here] = window.hits[:, 0]
+                yield Step(window, np.arange(here.start, here.stop)[:, None])
                 if here.stop < last:
                     reader.learn()
-        return log_likelihood, hits
 
 
 class _Reader:
@@ -223,6 +295,26 @@ def gradient_rms(
         p.name: np.sqrt(square / windows.n_windows).astype(dtype)
         for p, square in zip(network.parameters, squares, strict=True)
     }
+
+
+def _grid(
+    rms: Mapping[str, np.ndarray] | None,
+    segment: int,
+    learning_rates: Sequence[float] | None,
+    decays: Sequence[float] | None,
+) -> tuple[Sequence[float], Sequence[float]]:
+    """Return what to try, where nothing is given what suits segments of this length."""
+    usual = (PLAIN_RATES, PLAIN_DECAYS) if rms is None else (RATES, DECAYS)
+    longer = check_integer("segment", segment, 1) / SEGMENT
+    rates, pulls = (tuple(value * longer for value in values) for values in usual)
+    chosen = (
+        rates if learning_rates is None else learning_rates,
+        tuple(min(pull, 1.0) for pull in pulls) if decays is None else decays,
+    )
+    for name, values in zip(("learning_rates", "decays"), chosen, strict=True):
+        if not len(values):
+            raise ParameterError(f"{name} is empty; allowed: one value or more")
+    return chosen
 
 
 def _checked(

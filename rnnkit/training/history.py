@@ -12,7 +12,7 @@ from rnnkit.training.windows import Batch
 
 @dataclass
 class History:
-    """Epoch by epoch; a loss is a mean in nats a token."""
+    """Epoch by epoch, validation by validation; a loss is a mean in nats a token."""
 
     n_iter: int = 0
     n_tokens_seen: int = 0
@@ -21,10 +21,11 @@ class History:
     best_validation_score: float | None = None
 
     def add(self, result: EpochResult) -> None:
-        """Append one epoch."""
-        self.n_iter += 1
-        self.n_tokens_seen += result.n_tokens
-        self.loss_curve.append(result.loss)
+        """Append one epoch, or a validation within it."""
+        if result.is_whole:
+            self.n_iter += 1
+            self.n_tokens_seen += result.n_tokens
+            self.loss_curve.append(result.loss)
         if result.validation is not None:
             score = result.validation.score
             self.validation_loss_curve.append(-score)

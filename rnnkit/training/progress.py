@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What training says while it runs: a line an epoch, in long ones some between."""
+"""What training says while it runs: a line a validation, in long epochs others."""
 
 import math
 import time
@@ -12,13 +12,20 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What one pass over the corpus has given; `loss` is the mean in nats a token."""
+    """What one pass over the corpus has given, or its beginning up to a validation.
+
+    `part` of the pass is done, `is_whole` when no more follows; `loss` is the mean in
+    nats a token.
+    """
 
     epoch: int
+    part: float
+    is_whole: bool
     loss: float
     accuracy: float
     n_tokens: int
-    seconds: float
+    tokens_per_second: float
+    is_averaged: bool = False
     validation: Evaluation | None = None
 
     @property
@@ -28,16 +35,20 @@ class EpochResult:
 
 
 class Progress:
-    """Prints as `verbose` asks: 0 nothing, 1 epochs, 2 more often."""
+    """Prints as `verbose` asks: 0 nothing, 1 epochs and validations, 2 more often."""
 
     def __init__(
-        self, verbose: int, max_iter: int, max_time: float | None = None
+        self,
+        verbose: int,
+        max_iter: int,
+        max_time: float | None = None,
+        n_done: float = 0.0,
     ) -> None:
         self._verbose = verbose
         self._max_iter = max_iter
         self._max_time = math.inf if max_time is None else max_time
         self._begin = self._last_line = time.monotonic()
-        self._n_done = 0
+        self._n_done = n_done  # epochs that were made before now
 
     def window(self, epoch: int, part: float, loss: float) -> None:
         """Say where a long epoch stands: the part that is done, and its mean loss."""
@@ -49,22 +60,26 @@ class Progress:
 
     def epoch(self, result: EpochResult) -> None:
         """Say what an epoch has given, and how long the rest will take."""
-        self._n_done += 1
         self._last_line = now = time.monotonic()
         if self._verbose < 1:
             return
         report = result.validation
-        text = f"{self._head(result.epoch)}  loss {result.loss:.4f}"
+        part = "" if result.is_whole else f"  {result.part:4.0%}"
+        text = f"{self._head(result.epoch)}{part}  loss {result.loss:.4f}"
         if report is not None:
             text += f"  validation {-report.score:.4f}"
         accuracy = result.accuracy if report is None else report.accuracy
         text += f"  perplexity {perplexity(result.watched_loss):.2f}"
         text += f"  accuracy {accuracy:.3f}"
-        speed = result.n_tokens / max(result.seconds, 1e-9)
-        spent = now - self._begin
-        left = spent / self._n_done * (self._max_iter - self._n_done)
-        left = min(left, max(0.0, self._max_time - spent))
-        print(f"{text}  {speed:,.0f} tokens/s  {_clock(left)} left", flush=True)
+        text += f"  {result.tokens_per_second:,.0f} tokens/s"
+        text += f"  {_clock(self._left(result, now - self._begin))} left"
+        print(text + "  averaged" * result.is_averaged, flush=True)
+
+    def _left(self, result: EpochResult, spent: float) -> float:
+        """Return how many seconds are left, at the speed of those that are spent."""
+        n_epochs = result.epoch - 1 + result.part
+        left = spent / (n_epochs - self._n_done) * (self._max_iter - n_epochs)
+        return min(left, max(0.0, self._max_time - spent))
 
     def _head(self, epoch: int) -> str:
         width = len(str(self._max_iter))

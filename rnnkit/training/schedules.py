@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Learning rates over time: a factor of `learning_rate_init` for every step.
 
-How far a run has come is for its budget to say: by steps, or by seconds.
+How far a run has come is for its budget to say: by the text read, or by seconds.
 
 ==============  ================================================================
 `"constant"`    1.
@@ -16,8 +16,10 @@ How far a run has come is for its budget to say: by steps, or by seconds.
                 improve the best by `tol`, as in scikit-learn's MLPClassifier.
 ==============  ================================================================
 
-The last two look at the validation loss, or at the training loss where there is none.
-`learning_rate_decay` gives the last three another factor.
+The last two look at each validation loss (there may be several in an epoch), or at the
+training loss of each epoch where there is none.
+`learning_rate_decay` gives the last three another factor. In the first `warmup_steps`
+updates all of them are multiplied by a factor that rises straight up to 1.
 """
 
 import math
@@ -75,6 +77,8 @@ class Schedule:
         Factor of the schedules that go down after epochs; theirs by default.
     decay_start : int, default=1
         The epoch after which `"exponential"` begins.
+    warmup_steps : int, default=0
+        Updates over which the rate rises at first.
     """
 
     def __init__(
@@ -86,19 +90,24 @@ class Schedule:
         tol: float = 1e-4,
         decay: float | None = None,
         decay_start: int = 1,
+        warmup_steps: int = 0,
     ) -> None:
         self._name = name
         self._timed = TIMED.get(name)
         self._rate = learning_rate_init
         self._factor = DECAYS.get(name, 1.0) if decay is None else decay
         self._decay_start = decay_start
+        self._warmup_steps = warmup_steps
         self._n_epochs = 0
         patience = (n_iter_no_change, tol) if name == "adaptive" else (1, 0.0)
         self._patience = Patience(*patience)
 
-    def rate(self, progress: float) -> float:
-        """Return the learning rate when the part `progress` of the run is done."""
-        return self._rate if self._timed is None else self._rate * self._timed(progress)
+    def rate(self, progress: float, n_updates: int = 0) -> float:
+        """Return the rate of the next update, so far in the run and after so many."""
+        rate = self._rate if self._timed is None else self._rate * self._timed(progress)
+        if n_updates < self._warmup_steps:
+            rate *= (n_updates + 1) / self._warmup_steps
+        return rate
 
     def numbers(self) -> dict[str, Any]:
         """Return what has changed since the beginning, for a checkpoint."""
@@ -114,19 +123,21 @@ class Schedule:
         self._n_epochs = numbers["n_epochs"]
         self._patience.restore(numbers["patience"])
 
-    def end_epoch(self, loss: float) -> None:
-        """Take note of an epoch's loss; lower the rate where the schedule says so."""
+    def end_epoch(self) -> None:
+        """Lower the rate after an epoch where the schedule says so."""
         self._n_epochs += 1
-        if self._name == "exponential":
-            if self._n_epochs >= self._decay_start:
-                self._rate *= self._factor
-        elif self._name in DECAYS and self._patience.is_exhausted(loss):
+        if self._name == "exponential" and self._n_epochs >= self._decay_start:
+            self._rate *= self._factor
+
+    def look(self, loss: float) -> None:
+        """Take note of a loss; lower the rate where the schedule says so."""
+        if self._name in ("plateau", "adaptive") and self._patience.is_exhausted(loss):
             self._rate *= self._factor
             self._patience.forget_failures()
 
 
 class Patience:
-    """Counts epochs in a row that fail to improve the best loss by `tol`."""
+    """Counts losses in a row that fail to improve the best one by `tol`."""
 
     def __init__(self, n_iter_no_change: int, tol: float) -> None:
         self.best_loss = math.inf

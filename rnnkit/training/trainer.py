@@ -4,7 +4,7 @@
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice
@@ -12,24 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from rnnkit.core import Solver, State, Weights, Window
+from rnnkit.core import Program, Solver, State, Weights, Window
 from rnnkit.errors import InterruptedFitWarning, NonFiniteError, ParameterError
-from rnnkit.model import Dropout, Network, NetworkConfig
+from rnnkit.model import Network, NetworkConfig
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.scoring import Evaluation
+from rnnkit.training.average import Average
 from rnnkit.training.budget import Budget
 from rnnkit.training.checkpoints import Checkpoints, Tensors, fingerprint
 from rnnkit.training.config import TrainingConfig
-from rnnkit.training.history import History
+from rnnkit.training.frozen import are_frozen
+from rnnkit.training.history import History, Totals
 from rnnkit.training.progress import EpochResult, Progress
 from rnnkit.training.run import Run
 from rnnkit.training.schedules import Patience, Schedule
 from rnnkit.training.windows import Batch, Windows
 
-Validate = Callable[[], Evaluation]
+Validate = Callable[[Weights], Evaluation]
 Getter = Callable[[], np.ndarray]
 Putter = Callable[[np.ndarray], None]
-ORDER = 2  # what the seed's stream of random numbers is for
+ORDER, LENGTHS = 2, 3  # what the seed's streams of random numbers are for
 
 
 class Trainer:
@@ -47,7 +49,10 @@ class Trainer:
     Attributes
     ----------
     weights : Weights
-        Always the same object: the last good values, with early stopping the best.
+        Always the same object: the last values, and those to go on from.
+    answer : Weights
+        What was learned: the same, or their average where there is one; after a fit
+        that ended early the last good values, with early stopping the best.
     history : History
         Of all passes.
     n_updates : int
@@ -69,16 +74,22 @@ class Trainer:
             beta_2=config.beta_2,
             epsilon=config.epsilon,
             momentum=config.momentum,
-            alpha=config.alpha,
-            decay=[parameter.decay for parameter in network.parameters],
-            limits=[parameter.limits for parameter in network.parameters],
+            alpha=[config.weight_decay(p) for p in network.parameters],
+            frozen=are_frozen([p.name for p in network.parameters], config.frozen),
+            limits=[p.limits for p in network.parameters],
         )
+        self._average = Average(*config.averaging)
         self._kept = weights.copy()  # the best with early stopping, else the last epoch
         self._run: Run | None = None  # of fit, while it is under way
         self._schedule: Schedule | None = None  # of partial_fit
         self._window: Window | None = None
-        self._window_shape: tuple[int, int, bool, Dropout] | None = None
+        self._window_shape: tuple[Any, ...] | None = None
         self._last_state: State | None = None  # of partial_fit
+
+    @property
+    def answer(self) -> Weights:
+        average = self._average.weights
+        return self.weights if average is None else average
 
     def fit(
         self,
@@ -91,13 +102,13 @@ class Trainer:
         """Train for at most `max_iter` epochs and `max_time` seconds.
 
         Ctrl-C ends it with a warning, a loss that is not finite with an error; either
-        way `weights` can be used.
+        way `answer` can be used.
 
         Parameters
         ----------
         windows : Windows
-        validate : function, optional
-            Called after each epoch.
+        validate : function of weights, optional
+            Called `n_validations` times in each epoch, the last time at its end.
         checkpoints : Checkpoints, optional
             Where to keep what a run needs to go on.
         resume : bool, default=False
@@ -107,17 +118,18 @@ class Trainer:
         run = self._run = self._new_run(windows, config.max_iter, config.max_time)
         if checkpoints and not (resume and checkpoints.resume(self)):
             checkpoints.start()
-        progress = Progress(config.verbose, config.max_iter, config.max_time)
+        n_done = self.history.n_iter + run.n_steps / windows.n_steps
+        progress = Progress(config.verbose, config.max_iter, config.max_time, n_done)
         try:
             while self.history.n_iter < config.max_iter and not run.is_over:
-                result = self._pass(windows, run, progress, validate, checkpoints)
-                run.is_over = self._keep(result, run) or run.budget.is_out_of_time
-                run.begin_epoch(self._initial_state(windows))
+                self._train(windows, run, progress, checkpoints)
+                if self._look(windows, run, progress, validate).is_whole:
+                    run.begin_epoch(self._initial_state(windows))
                 if checkpoints:
                     checkpoints.save(self)
         except KeyboardInterrupt:
-            self._warn_interrupted()
-        if config.early_stopping and self.history.n_iter:
+            self._warn_interrupted(run)
+        if run.has_best:
             self._go_back()
 
     def partial_fit(self, windows: Windows) -> None:
@@ -125,19 +137,40 @@ class Trainer:
         run = self._new_run(windows, max_iter=1)
         run.schedule = self._schedule = self._schedule or run.schedule
         run.state = self._carried_state(windows)
+        run.patience = None  # there is nothing to stop
+        n_done = self.history.n_iter
+        progress = Progress(self.config.verbose, n_done + 1, n_done=n_done)
         try:
-            self._pass(windows, run, Progress(self.config.verbose, 1))
+            self._train(windows, run, progress)
+            self._look(windows, run, progress)
             self._last_state = run.state
-            self._kept.assign(self.weights)
         except KeyboardInterrupt:
-            self._warn_interrupted()
+            self._warn_interrupted(run)
+
+    def steps(
+        self, windows: Windows, rates: Iterable[float]
+    ) -> Iterator[tuple[float, float]]:
+        """Make a step with each rate; yield it and the step's loss. Passes repeat."""
+        run, window = self._new_run(windows, max_iter=1), self._window_for(windows)
+        batches: Iterator[Batch] = iter(())
+        for rate in rates:
+            group = list(islice(batches, self.config.accumulate))
+            if not group:
+                run.begin_epoch(self._initial_state(windows))
+                cuts = windows.cuts(self._rng(LENGTHS))
+                batches = windows.epoch(self._order(windows), cuts)
+                group = list(islice(batches, self.config.accumulate))
+            run.totals = Totals()
+            if self._step(window, group, run, rate * self._scale(group)):
+                yield rate, run.totals.loss
 
     def go_on_with(self, network: NetworkConfig, config: TrainingConfig) -> None:
         """Take the settings of the next pass; network and solver cannot change."""
         if network != self.network.config:
             raise ParameterError(
                 "the network cannot change between calls of partial_fit: sizes, cell, "
-                "head, tie_weights and dtype stay as they were at the first"
+                "head, zoneout, tie_weights, projection and dtype stay as they were at "
+                "the first"
             )
         if config.solver_settings != self.config.solver_settings:
             raise ParameterError(
@@ -147,6 +180,8 @@ class Trainer:
             )
         if config.learning_rates != self.config.learning_rates:
             self._schedule = None
+        if config.averaging != self.config.averaging:
+            self._average = Average(*config.averaging)
         self.config = config
 
     # ------------------------------------------------------------------- checkpoints
@@ -175,6 +210,7 @@ class Trainer:
             "n_updates": self.n_updates,
             "solver_steps": solver["steps"],
             "history": asdict(self.history),
+            "average": self._average.numbers(),
             **self._run.numbers(),
         }
         return tensors, numbers
@@ -182,6 +218,7 @@ class Trainer:
     def restore(self, tensors: Tensors, numbers: dict[str, Any]) -> None:
         """Go on from a snapshot of a trainer of the same identity."""
         assert self._run is not None
+        self._average.restore(numbers["average"], self.weights)
         for name, _, put in self._arrays(self._run.state):
             put(tensors[name])
         n = range(len(self.network.parameters))
@@ -196,10 +233,13 @@ class Trainer:
 
     def _arrays(self, state: State) -> Iterator[tuple[str, Getter, Putter]]:
         """Yield name, getter and setter of each array but the solver's."""
-        for i in range(len(self.network.parameters)):
-            for name, weights in (("weights", self.weights), ("kept", self._kept)):
+        parts = {"weights": self.weights, "kept": self._kept}
+        if self._average.weights is not None:
+            parts["average"] = self._average.weights
+        for name, weights in parts.items():
+            for i in range(len(self.network.parameters)):
                 yield f"{name}.{i}", partial(weights.get, i), partial(weights.set, i)
-        for layer, program in enumerate(self.network.programs()):
+        for layer, program in enumerate(self._programs(not self.config.carry_state)):
             for k in range(program.n_states):
                 name, at = f"state.{layer}.{k}", (layer, k)
                 yield name, partial(state.get, *at), partial(state.set, *at)
@@ -209,7 +249,9 @@ class Trainer:
     def _new_run(
         self, windows: Windows, max_iter: int, max_time: float | None = None
     ) -> Run:
-        config = self.config
+        config, patience = self.config, None
+        if config.early_stopping:
+            patience = Patience(config.n_iter_no_change, config.tol)
         return Run(
             Schedule(
                 config.learning_rate,
@@ -218,122 +260,196 @@ class Trainer:
                 tol=config.tol,
                 decay=config.learning_rate_decay,
                 decay_start=config.decay_start,
+                warmup_steps=config.warmup_steps,
             ),
-            Patience(config.n_iter_no_change, config.tol),
-            Budget(max_iter * windows.n_windows, max_time),
+            patience,
+            Budget(max_iter * windows.n_steps, max_time),
             self._initial_state(windows),
         )
 
-    def _pass(
+    def _train(
         self,
         windows: Windows,
         run: Run,
         progress: Progress,
-        validate: Validate | None = None,
         checkpoints: Checkpoints | None = None,
-    ) -> EpochResult:
-        """Train on every window once, or until the time is over, then validate.
-
-        Those windows of the epoch that the run has done already are passed over.
-        """
-        begin, epoch = time.monotonic(), self.history.n_iter + 1
-        totals, window = run.totals, self._window_for(windows)
-        batches = islice(windows.epoch(self._order(windows)), run.n_windows, None)
-        for batch in batches:
+    ) -> None:
+        """Train on the windows up to the next validation, or until the time is over."""
+        epoch, window = self.history.n_iter + 1, self._window_for(windows)
+        cuts = windows.cuts(self._rng(LENGTHS))
+        stop = self._next_validation(cuts, run.n_windows)
+        batches = windows.epoch(self._order(windows), cuts[run.n_windows : stop + 1])
+        begin, n_tokens = time.monotonic(), run.totals.n_tokens
+        while group := list(islice(batches, self.config.accumulate)):
+            n_epochs = self.history.n_iter + run.n_steps / windows.n_steps
+            rate = run.schedule.rate(run.budget.progress, self.n_updates)
+            rate *= self._scale(group)
             try:
-                rate = run.schedule.rate(run.budget.progress(self.n_updates))
-                loss, weight = self._step(window, batch, run.state, rate)
+                is_step = self._step(window, group, run, rate)
             except NonFiniteError as error:
-                where = f"window {run.n_windows + 1} of {windows.n_windows}"
+                where = f"window {run.n_windows + 1} of {len(cuts) - 1}"
                 raise self._explained(error, f"epoch {epoch}, {where}") from None
-            totals.add(loss, weight, batch, window.hits)
-            run.n_windows += 1
-            progress.window(epoch, run.n_windows / windows.n_windows, totals.loss)
-            if run.budget.is_out_of_time:
+            if is_step:
+                self._average.take(self.weights, n_epochs, self.config.n_threads)
+            run.count([len(batch) for batch in group])
+            progress.window(epoch, run.n_steps / windows.n_steps, run.totals.loss)
+            run.is_over = run.budget.is_out_of_time
+            if run.is_over:
                 break
-            if checkpoints:
+            if checkpoints and run.n_windows < stop:
                 checkpoints.save_if_due(self)
-        result = EpochResult(
-            epoch=epoch,
-            loss=totals.loss,
-            accuracy=totals.accuracy,
-            n_tokens=totals.n_tokens,
-            seconds=time.monotonic() - begin,
-            validation=None if validate is None else validate(),
-        )
-        self.history.add(result)  # who wants to hear of an epoch is told here
-        progress.epoch(result)
-        run.schedule.end_epoch(result.watched_loss)
-        return result
+        seconds = max(time.monotonic() - begin, 1e-9)
+        run.tokens_per_second = (run.totals.n_tokens - n_tokens) / seconds
 
-    def _step(
-        self, window: Window, batch: Batch, state: State, rate: float
+    def _next_validation(self, cuts: np.ndarray, n_windows: int) -> int:
+        """Return the window of the pass before which to look next: between groups."""
+        n, last = self.config.n_validations, len(cuts) - 1
+        due = np.searchsorted(cuts, cuts[-1] * np.arange(1, n + 1) / n)
+        size = self.config.accumulate
+        due = np.minimum(-(-due // size) * size, last)
+        return int(due[due > n_windows][0])
+
+    def _scale(self, group: list[Batch]) -> float:
+        """Return a factor of the learning rate: the longer the windows, the larger."""
+        if not self.config.variable_bptt:
+            return 1.0
+        return sum(map(len, group)) / (len(group) * self.config.bptt)
+
+    def _step(self, window: Window, group: list[Batch], run: Run, rate: float) -> bool:
+        """Make a step with the gradient of the mean loss over all targets of a group.
+
+        There is none where all documents have weight 0: they are read, not learned.
+        """
+        config, total = self.config, 0.0
+        for k, batch in enumerate(group):
+            number = self.n_updates * config.accumulate + k
+            loss, weight = self._forward(window, batch, run.state, number)
+            run.totals.add(loss, weight, batch, window.hits)
+            if weight == 0.0:
+                continue
+            window.backward(n_threads=config.n_threads)
+            total += weight
+            if len(group) > 1:
+                self.solver.accumulate(window, weight / total, config.n_threads)
+        if total == 0.0:
+            return False
+        one = window if len(group) == 1 else None
+        self.solver.update(one, rate, config.max_grad_norm, config.n_threads)
+        self.n_updates += 1
+        return True
+
+    def _forward(
+        self, window: Window, batch: Batch, state: State, number: int
     ) -> tuple[float, float]:
-        """Forward, backward, update; return the window's loss and sum of weights."""
-        config = self.config
+        """Return a window's loss and sum of weights."""
         loss, weight = window.forward(
             batch.ids,
             state,
             targets=batch.targets,
             target_weights=batch.weights,
             resets=batch.resets,
-            seed=config.seed,
-            update=self.n_updates,
-            n_threads=config.n_threads,
+            seed=self.config.seed,
+            update=number,
+            n_threads=self.config.n_threads,
         )
-        if weight == 0.0:  # nothing but documents of weight 0: read, not learned
-            return 0.0, 0.0
-        if not math.isfinite(loss):
+        if weight and not math.isfinite(loss):
             self._go_back()
             raise NonFiniteError(f"the loss is {loss}")
-        window.backward(n_threads=config.n_threads)
-        self.solver.update(window, rate, config.max_grad_norm, config.n_threads)
-        self.n_updates += 1
         return loss, weight
 
-    def _keep(self, result: EpochResult, run: Run) -> bool:
-        """Keep the weights when they are the best, or the last; say when to stop."""
-        if not self.config.early_stopping:
-            self._kept.assign(self.weights)
+    def _look(
+        self,
+        windows: Windows,
+        run: Run,
+        progress: Progress,
+        validate: Validate | None = None,
+    ) -> EpochResult:
+        """Validate; let all that hangs on the loss know; enter it in the history."""
+        report = None if validate is None else validate(self.answer)
+        watched = run.totals.loss if report is None else -report.score
+        run.is_over |= self._keep(watched, run)
+        result = EpochResult(
+            epoch=self.history.n_iter + 1,
+            part=run.n_steps / windows.n_steps,
+            is_whole=run.is_over or run.n_steps == windows.n_steps,
+            loss=run.totals.loss,
+            accuracy=run.totals.accuracy,
+            n_tokens=run.totals.n_tokens,
+            tokens_per_second=run.tokens_per_second,
+            is_averaged=self._average.weights is not None,
+            validation=report,
+        )
+        self.history.add(result)  # who wants to hear of an epoch is told here
+        progress.epoch(result)
+        self._average.look(watched)
+        run.schedule.look(watched)
+        if result.is_whole:
+            run.schedule.end_epoch()
+        return result
+
+    def _keep(self, loss: float, run: Run) -> bool:
+        """Keep the answer when it is the best, or the last; say when to stop."""
+        if run.patience is None:
+            self._kept.assign(self.answer)
             return False
-        if result.watched_loss < run.patience.best_loss:
-            self._kept.assign(self.weights)
-        return run.patience.is_exhausted(result.watched_loss)
+        if loss < run.patience.best_loss:
+            self._kept.assign(self.answer)
+        return run.patience.is_exhausted(loss)
 
     def _go_back(self) -> None:
-        """Return to the weights that were kept."""
-        self.weights.assign(self._kept)
+        """Make what was kept the answer."""
+        self.answer.assign(self._kept)
 
     def _order(self, windows: Windows) -> np.ndarray | None:
         """Return this epoch's order of the documents: a function of seed and epoch."""
         if not self.config.shuffle:
             return None
-        rng = np.random.default_rng([self.config.seed, ORDER, self.history.n_iter])
-        return rng.permutation(len(windows.targets))
+        return self._rng(ORDER).permutation(len(windows.targets))
+
+    def _rng(self, purpose: int) -> np.random.Generator:
+        """Return this epoch's random numbers: a function of seed, purpose and epoch."""
+        return np.random.default_rng([self.config.seed, purpose, self.history.n_iter])
 
     def _window_for(self, windows: Windows) -> Window:
         """Return memory for these windows: that of the last pass, when it fits."""
         flags = not windows.carry_state
-        n_steps = -(-windows.n_steps // windows.n_windows)
-        dropout = self.config.dropout
-        programs = self.network.programs(training=True, flags=flags, dropout=dropout)
-        shape = (n_steps, windows.n_streams, flags, dropout)
+        n_steps = windows.max_steps
+        config, settings = self.config, self.config.window_settings
+        variant = (config.dropout, config.penalties)
+        shape = (n_steps, windows.n_streams, flags, variant, settings)
         if self._window is None or self._window_shape != shape:
             self._window = Window(
-                self.weights, programs, n_steps, windows.n_streams, training=True
+                self.weights,
+                self._programs(flags),
+                n_steps,
+                windows.n_streams,
+                training=True,
+                dropped=self.network.dropped() if config.dropout.weight else None,
+                **settings,
             )
             self._window_shape = shape
         return self._window
 
+    def _programs(self, flags: bool) -> list[Program]:
+        """Return the programs that train: they say which states are carried."""
+        config = self.config
+        return self.network.programs(
+            training=True,
+            flags=flags,
+            dropout=config.dropout,
+            penalties=config.penalties,
+        )
+
     def _initial_state(self, windows: Windows) -> State:
-        return State(self.weights, self.network.programs(), windows.n_streams)
+        programs = self._programs(not windows.carry_state)
+        return State(self.weights, programs, windows.n_streams)
 
     def _carried_state(self, windows: Windows) -> State:
         """Return the initial state; of a running text, that of the last end."""
         state = self._initial_state(windows)
         if self._last_state is None or not windows.carry_state:
             return state
-        for layer, program in enumerate(self.network.programs()):
+        for layer, program in enumerate(self.network.programs()):  # the cell's states
             for k in range(program.n_states):
                 rows = state.get(layer, k)
                 rows[0] = self._last_state.get(layer, k)[-1]
@@ -355,13 +471,15 @@ class Trainer:
             "The estimator keeps its last good weights"
         )
 
-    def _warn_interrupted(self) -> None:
-        n_iter, kept = self.history.n_iter, "last step"
-        if self.config.early_stopping and n_iter:
-            kept = "best epoch"
+    def _warn_interrupted(self, run: Run) -> None:
+        kept = "the weights of its last step"
+        if run.has_best:
+            kept = "the weights of its best epoch"
+        elif self._average.n_steps:
+            kept = f"the mean of the weights of its last {self._average.n_steps} steps"
         warnings.warn(
-            f"fit was interrupted after {n_iter} whole epochs and {self.n_updates} "
-            f"steps; the estimator is fitted with the weights of its {kept}",
+            f"fit was interrupted after {self.history.n_iter} whole epochs and "
+            f"{self.n_updates} steps; the estimator is fitted with {kept}",
             InterruptedFitWarning,
             stacklevel=4,
         )

@@ -4,7 +4,8 @@
 The documents, in the pass's order, are one stream of N tokens. It is cut into B streams
 of equal length (to within one token; the shorter ones stand first and are padded by one
 position of weight 0), and these into windows of at most `bptt` steps, again of equal
-length to within one, so that no window is too short to be worth a full update.
+length to within one, so that no window is too short to be worth a full update; or into
+windows of drawn lengths, whose updates are as large as they are long.
 """
 
 from collections.abc import Iterator
@@ -16,6 +17,10 @@ import numpy as np
 from rnnkit.runtime.corpus import Corpus
 
 MIN_WINDOWS = 64  # windows that each stream of a short text must give
+# Drawn lengths, as in the published code of AWD-LSTM (Merity et al., 2018): mostly
+# around bptt, else around its half.
+OFTEN, DEVIATION, LEAST_STEPS = 0.95, 5.0, 5
+MOST_ABOVE = 20  # four deviations: a bound, so that memory can be planned
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,10 @@ class Batch:
     targets: np.ndarray
     weights: np.ndarray | None
     resets: np.ndarray | None
+
+    def __len__(self) -> int:
+        """Return the number of steps."""
+        return len(self.ids)
 
 
 class Windows:
@@ -44,6 +53,8 @@ class Windows:
         Carry the state over the documents' bounds; else each begins with a reset.
     sample_weight : (D,) float32, optional
         One weight a document, for each of its tokens.
+    variable_bptt : bool, default=False
+        Draw the windows' lengths, in each pass anew.
     """
 
     def __init__(
@@ -54,6 +65,7 @@ class Windows:
         bptt: int,
         carry_state: bool,
         sample_weight: np.ndarray | None = None,
+        variable_bptt: bool = False,
     ) -> None:
         self.targets = targets
         self.carry_state = carry_state
@@ -61,16 +73,35 @@ class Windows:
         self.n_tokens = len(targets.ids)
         self.n_streams = min(batch_size, max(1, self.n_tokens // (bptt * MIN_WINDOWS)))
         self.n_steps = -(-self.n_tokens // self.n_streams)  # of the longest stream
-        self.n_windows = -(-self.n_steps // bptt)
+        self.n_windows = -(-self.n_steps // bptt)  # of a pass, where none are drawn
+        self.max_steps = -(-self.n_steps // self.n_windows)  # of the longest window
+        self._bptt = bptt
+        self._variable = variable_bptt
+        if variable_bptt:
+            self.max_steps = min(self.n_steps, bptt + MOST_ABOVE)
 
-    def epoch(self, order: np.ndarray | None = None) -> Iterator[Batch]:
-        """Yield the windows of one pass, the documents taken in `order`."""
+    def cuts(self, rng: np.random.Generator) -> np.ndarray:
+        """Return where in the streams the windows of a pass begin, and the end."""
+        if not self._variable:
+            return np.arange(self.n_windows + 1) * self.n_steps // self.n_windows
+        lengths = _drawn_lengths(rng, self._bptt, -(-self.n_steps // LEAST_STEPS))
+        ends = np.cumsum(lengths)
+        return np.array([0, *ends[ends < self.n_steps], self.n_steps])
+
+    def epoch(
+        self, order: np.ndarray | None = None, cuts: np.ndarray | None = None
+    ) -> Iterator[Batch]:
+        """Yield the windows of one pass, the documents taken in `order`.
+
+        Of the streams there is what stands between the first cut and the last.
+        """
         targets = self.targets if order is None else self.targets.take(order)
         tokens = np.concatenate([targets.ids[-1:], targets.ids])  # <end>, then all
         starts = None if self.carry_state else targets.starts()
         weights = self._weights(targets, order)
         begins, ends = self._bounds()
-        cuts = np.arange(self.n_windows + 1) * self.n_steps // self.n_windows
+        if cuts is None:
+            cuts = self.cuts(np.random.default_rng(0))
         for first, last in pairwise(cuts):
             places = begins + np.arange(first, last)[:, None]
             yield Batch(
@@ -95,6 +126,13 @@ class Windows:
         lengths[:n_short] -= 1
         ends = np.cumsum(lengths)
         return ends - lengths, ends
+
+
+def _drawn_lengths(rng: np.random.Generator, bptt: int, n: int) -> np.ndarray:
+    """Return the lengths of `n` windows."""
+    means = np.where(rng.random(n) < OFTEN, bptt, bptt / 2)
+    lengths = rng.normal(means, DEVIATION).astype(np.int64)
+    return np.clip(lengths, LEAST_STEPS, bptt + MOST_ABOVE)
 
 
 def _padded(

@@ -5,6 +5,8 @@
  * elementary function agrees bit for bit.
  */
 #include "check.h"
+#include "kernels/softmax.h"
+#include "kernels/update.h"
 #include "ulp.h"
 
 static const struct rk_kernels *kernels;
@@ -286,6 +288,99 @@ static void row_reductions_follow_their_tree(void)
     }
 }
 
+/* (x - m) * scale, m the larger of two maxima, each step rounded. */
+static double exponent(double x, double m0, double m1, double scale)
+{
+    double m = m0 > m1 ? m0 : m1;
+    return (double)twin(RK_OP_mul, (double)twin(RK_OP_sub, x, m, 0), scale, 0);
+}
+
+static void exponentials_of_rows_are_summed_by_their_tree(void)
+{
+    static const size_t sizes[] = {1, 3, 8, 16, 17, 33, 65, 130};
+    for (size_t i = 0; i < 128; i++) {
+        size_t width = sizes[i / 8 % 8], rows = sizes[i % 8], panels = rk_panels(dtype, width);
+        size_t stride = (rows + 1) * RK_PANEL, n = panels * stride / size, wrong = 0;
+        double scale = i < 64 ? 1 : dtype == RK_FLOAT32 ? 0.1f : 0.1;
+        char *src = must_alloc(panels * stride), *exps = must_alloc(panels * stride);
+        char *expected = must_alloc(panels * stride), *maxima = must_alloc(2 * stride);
+        char *sum = must_alloc(rows * RK_PANEL);
+        memset(src, 0xff, panels * stride); /* NaN beyond the width */
+        uint64_t seed = i;
+        for (size_t r = 0; r < rows; r++)
+            for (int g = 0; g < 2; g++)
+                kernels->fill(maxima + (size_t)g * stride + r * RK_PANEL, random_real(&seed), lanes);
+        for (size_t at = 0; at < n; at++)
+            real_set(dtype, expected, at, -INFINITY); /* whose exponential is 0 */
+        for (size_t r = 0; r < rows; r++)
+            for (size_t u = 0; u < width; u++) {
+                size_t at = (u / lanes * stride + r * RK_PANEL) / size + u % lanes;
+                real_set(dtype, src, at, 9 * random_real(&seed) - 9);
+                real_set(dtype, expected, at,
+                         exponent(real_get(dtype, src, at), real_get(dtype, maxima, r * lanes),
+                                  real_get(dtype, maxima + stride, r * lanes), scale));
+            }
+        kernels->vector[RK_OP_exp](expected, expected, NULL, NULL, n);
+        if (i < 64)
+            kernels->softmax->exp_sum(sum, exps, src, stride, width, rows, maxima, stride, 2);
+        else
+            kernels->softmax->tempered_exp_sum(sum, exps, src, stride, width, rows, maxima,
+                                               stride, 2, scale);
+        for (size_t r = 0; r < rows; r++) {
+            const char *row = expected + r * RK_PANEL;
+            for (size_t p = 0; p < panels; p++)
+                wrong += !same_bits(exps + p * stride + r * RK_PANEL, row + p * stride, RK_PANEL);
+            for (size_t l = 0; l < lanes; l++)
+                wrong += real_get(dtype, sum, r * lanes + l) !=
+                         row_reduced(row, stride, width, false);
+        }
+        check(wrong == 0, "exponentials of %zu x %zu: %zu wrong", rows, width, wrong);
+        rk_free(src), rk_free(exps), rk_free(expected), rk_free(maxima), rk_free(sum);
+    }
+}
+
+/* Row r takes from row 7 r modulo n_minus of what is subtracted. */
+static void differences_are_added_by_index(void)
+{
+    static const size_t sizes[][3] = {{0, 1, 1}, {1, 1, 1}, {17, 3, 2}, {65, 40, 5}};
+    for (size_t i = 0; i < 4; i++) {
+        size_t rows = sizes[i][0], n_minus = sizes[i][1], panels = sizes[i][2], wrong = 0;
+        size_t stride = (rows + 2) * RK_PANEL, minus_stride = n_minus * RK_PANEL;
+        size_t n = panels * stride / size;
+        int32_t index[65];
+        char *dst = must_alloc(n * size), *before = must_alloc(n * size);
+        char *plus = must_alloc(n * size), *minus = must_alloc(panels * minus_stride);
+        char *a = must_alloc(stride), *b = must_alloc(stride);
+        random_fill(dtype, dst, n, i);
+        memcpy(before, dst, n * size);
+        random_fill(dtype, plus, n, i + 9);
+        random_fill(dtype, minus, panels * n_minus * lanes, i + 99);
+        uint64_t seed = i;
+        for (size_t r = 0; r < rows; r++) {
+            index[r] = (int32_t)(7 * r % n_minus);
+            kernels->fill(a + r * RK_PANEL, random_real(&seed), lanes);
+            kernels->fill(b + r * RK_PANEL, random_real(&seed), lanes);
+        }
+        kernels->softmax->add_difference(dst, plus, stride, minus, minus_stride, index, panels,
+                                         rows, a, b);
+        for (size_t at = 0; at < n; at++) {
+            size_t p = at * size / stride, r = at * size % stride / RK_PANEL, l = at % lanes;
+            double expected = real_get(dtype, before, at);
+            if (r < rows) {
+                const char *less = minus + p * minus_stride + (size_t)index[r] * RK_PANEL;
+                double up = (double)twin(RK_OP_mul, real_get(dtype, plus, at),
+                                         real_get(dtype, a, r * lanes), 0);
+                double down = (double)twin(RK_OP_mul, real_get(dtype, less, l),
+                                           real_get(dtype, b, r * lanes), 0);
+                expected = add(expected, (double)twin(RK_OP_sub, up, down, 0));
+            }
+            wrong += real_get(dtype, dst, at) != expected;
+        }
+        check(wrong == 0, "differences of %zu rows: %zu wrong", rows, wrong);
+        rk_free(dst), rk_free(before), rk_free(plus), rk_free(minus), rk_free(a), rk_free(b);
+    }
+}
+
 static void column_sums_go_on_row_by_row(void)
 {
     static const size_t shapes[][5] = {/* steps, batch, panels, row0, row1 */
@@ -335,6 +430,42 @@ static void sums_of_squares_are_in_double_and_in_order(void)
     if (dtype != RK_FLOAT32) return;
     float large[16] __attribute__((aligned(RK_PANEL))) = {1e30f, 1e30f};
     check(isfinite(kernels->sum_squares(large, 16)), "squares overflow float32");
+}
+
+/* mean += rate * (values - mean): a difference, and one multiply-add. */
+static double moved(double mean, double rate, double value)
+{
+    if (kernels->isa == RK_BASELINE)
+        return dtype == RK_FLOAT32
+                   ? (double)((float)rate * ((float)value - (float)mean) + (float)mean)
+                   : rate * (value - mean) + mean;
+    return dtype == RK_FLOAT32
+               ? (double)fmaf((float)rate, (float)value - (float)mean, (float)mean)
+               : fma(rate, value - mean, mean);
+}
+
+static void means_move_by_one_multiply_add(void)
+{
+    for (size_t panels = 0; panels < 70; panels = 2 * panels + 1) {
+        size_t n = panels * lanes, wrong = 0;
+        for (int has_values = 0; has_values < 2; has_values++) {
+            void *mean = must_alloc((n + lanes) * size), *values = must_alloc(n * size);
+            void *before = must_alloc(n * size);
+            random_fill(dtype, mean, n, 1);
+            random_fill(dtype, values, n, 2);
+            memcpy(before, mean, n * size);
+            real_set(dtype, mean, n, 77);
+            kernels->update->mean(1.0 / 3, mean, has_values ? values : NULL, n);
+            for (size_t i = 0; i < n; i++) {
+                double value = has_values ? real_get(dtype, values, i) : 0;
+                wrong += real_get(dtype, mean, i) !=
+                         moved(real_get(dtype, before, i), 1.0 / 3, value);
+            }
+            check(real_get(dtype, mean, n) == 77, "a mean of %zu writes past its end", n);
+            rk_free(mean), rk_free(values), rk_free(before);
+        }
+        check(wrong == 0, "means of %zu: %zu wrong", n, wrong);
+    }
 }
 
 static void every_instruction_set_has_its_own_table(void)
@@ -406,8 +537,11 @@ int main(void)
         squares_are_transposed();
         masks_are_a_function_of_the_place();
         row_reductions_follow_their_tree();
+        exponentials_of_rows_are_summed_by_their_tree();
+        differences_are_added_by_index();
         column_sums_go_on_row_by_row();
         sums_of_squares_are_in_double_and_in_order();
+        means_move_by_one_multiply_add();
     }
     return check_report(rk_isa_name(isa));
 }

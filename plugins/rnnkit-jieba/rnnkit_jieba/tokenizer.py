@@ -5,7 +5,7 @@ import functools
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,8 @@ class JiebaTokenizer(Tokenizer):
     >>> JiebaTokenizer().tokenize("我来到北京清华大学")
     ['我', '来到', '北京', '清华大学']
     """
+
+    can_grow: ClassVar[bool] = True
 
     _words: WhitespaceTokenizer | None = None
 
