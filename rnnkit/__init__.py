@@ -12,7 +12,14 @@ if (
     TYPE_CHECKING
 ):  # what checkers and editors read; show_versions stands above this file
     from rnnkit.cells import Cell
-    from rnnkit.estimators import RNNLanguageModel, find_learning_rate, load
+    from rnnkit.estimators import (
+        RNNLanguageModel,
+        find_learning_rate,
+        from_keras,
+        from_onnx,
+        from_torch_state_dict,
+        load,
+    )
     from rnnkit.plugins import register_cell, register_tokenizer
     from rnnkit.tokenizers import (
         ByteTokenizer,
@@ -28,6 +35,9 @@ _HOMES = {
     "RNNLanguageModel": "rnnkit.estimators",
     "find_learning_rate": "rnnkit.estimators",
     "load": "rnnkit.estimators",
+    "from_keras": "rnnkit.estimators",
+    "from_onnx": "rnnkit.estimators",
+    "from_torch_state_dict": "rnnkit.estimators",
     "Cell": "rnnkit.cells",
     "Tokenizer": "rnnkit.tokenizers",
     "WhitespaceTokenizer": "rnnkit.tokenizers",
@@ -49,6 +59,9 @@ __all__ = [
     "WordTokenizer",
     "__version__",
     "find_learning_rate",
+    "from_keras",
+    "from_onnx",
+    "from_torch_state_dict",
     "load",
     "register_cell",
     "register_tokenizer",

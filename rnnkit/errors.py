@@ -37,6 +37,13 @@ class ModelFormatError(RnnkitError, ValueError):
     """A model file that is malformed."""
 
 
+class ConversionError(RnnkitError, ValueError):
+    """A model of another library that cannot come in, or one that cannot go there.
+
+    Also when what was converted does not compute the same numbers.
+    """
+
+
 class NonFiniteError(RnnkitError, FloatingPointError):
     """A loss or a gradient that is NaN or infinite."""
 
@@ -47,6 +54,10 @@ class UnknownNameError(RnnkitError, ValueError):
 
 class PluginError(RnnkitError, ImportError):
     """A plugin that cannot be loaded, or a name that several of them claim."""
+
+
+class MissingPackageError(RnnkitError, ImportError):
+    """Something that needs a package which rnnkit can do without."""
 
 
 class PluginWarning(RuntimeWarning):

@@ -18,14 +18,20 @@ from rnnkit.errors import UnknownNameError
 # A text of words as it stands, read as one stream.
 WORDS = {"tokenizer": "whitespace", "carry_state": True, "num_layers": 2}
 CHARACTERS = {"tokenizer": "char", "carry_state": True, "num_layers": 2}
-ALL_THE_TIME = {"max_iter": 10_000}  # where max_time ends the run
-
 ZAREMBA = WORDS | {
     "cell": "lstm",
     "cell__forget_bias": 0.0,
     "batch_size": 20,
     "solver": "sgd",
     "learning_rate": "exponential",
+}
+LAYER_NORM = CHARACTERS | {
+    "cell": "layer_norm_lstm",
+    "batch_size": 32,
+    "bptt": 64,
+    "learning_rate": "one_cycle",
+    "max_grad_norm": 1.0,
+    "max_iter": 10_000,
 }
 PYTORCH = WORDS | {
     "cell": "lstm",
@@ -91,6 +97,86 @@ RECIPES: dict[str, dict[str, Any]] = {
         "source": "PyTorch's word_language_model example, 650 units, tied: "
         "75.96 in 40 epochs",
         "parameters": PYTORCH | {"hidden_size": 650, "dropout": 0.5},
+    },
+    "press_wolf_small": {
+        "source": "Press & Wolf 2017 (arXiv:1608.05859), small, tied, projection "
+        "regularised: Penn Treebank 100.9",
+        "parameters": ZAREMBA
+        | {
+            "hidden_size": 200,
+            "tie_weights": True,
+            "projection": True,
+            "projection_alpha": 0.15 / (20 * 20),
+            "bptt": 20,
+            "learning_rate_init": 1.0 * 20,
+            "max_grad_norm": 5 / 20,
+            "decay_start": 4,
+            "max_iter": 13,
+        },
+    },
+    "words": {
+        "source": "rnnkit: a model of words of 3 million parameters in two hours, one "
+        "cell from the package rnnkit-deep-cells; Penn Treebank 82.38 "
+        "(docs/results.md)",
+        "parameters": WORDS
+        | {
+            "cell": "mogrifier",  # Melis et al. 2020 (arXiv:1909.01792)
+            "cell__rank": 40,
+            "hidden_size": 208,
+            "tie_weights": True,
+            "input_dropout": 0.25,
+            "hidden_dropout": 0.25,
+            "output_dropout": 0.3,
+            "state_dropout": 0.15,
+            "variational": True,
+            "batch_size": 20,
+            "bptt": 35,
+            "solver": "sgd",
+            "learning_rate": "cosine",
+            "learning_rate_init": 20.0,
+            "max_grad_norm": 0.25,
+            "max_iter": 10_000,  # max_time ends the run
+            "max_time": 6600.0,
+        },
+    },
+    "characters_fast": {
+        "source": "rnnkit: a model of characters in three minutes; tinyshakespeare "
+        "1.489 nats (docs/results.md)",
+        "parameters": LAYER_NORM
+        | {
+            "hidden_size": 256,
+            "dropout": 0.1,
+            "learning_rate_init": 6e-3,
+            "max_time": 172.0,
+        },
+    },
+    "characters": {
+        "source": "rnnkit: a model of characters in a quarter of an hour, wider and "
+        "with more dropout (docs/results.md)",
+        "parameters": LAYER_NORM
+        | {
+            "hidden_size": 384,
+            "dropout": 0.3,
+            "learning_rate_init": 4e-3,
+            "max_time": 840.0,
+        },
+    },
+    "names": {
+        "source": "rnnkit: short documents of characters, 0.2 million parameters; "
+        "names.txt 1.918 nats (docs/results.md)",
+        "parameters": {
+            "cell": "lstm",
+            "tokenizer": "char",
+            "documents": "line",
+            "hidden_size": 160,
+            "batch_size": 64,
+            "bptt": 32,
+            "dropout": 0.2,
+            "learning_rate": "one_cycle",
+            "learning_rate_init": 6e-3,
+            "max_grad_norm": 1.0,
+            "max_iter": 25,
+        },
     },
     "char_rnn": {
         "source": "Karpathy's char-rnn, its default settings",

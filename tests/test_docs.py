@@ -81,6 +81,22 @@ def test_the_examples_of_the_page_on_training_run(
     assert "whale" in names["lm"].vocabulary_
 
 
+def test_the_examples_of_the_page_on_interchange_run(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for package in ("onnx", "onnxruntime"):
+        pytest.importorskip(package, reason="the page shows models in ONNX Runtime")
+    monkeypatch.chdir(tmp_path)
+    run_blocks(root / "docs" / "interchange.md")
+    names, predicted, music = capsys.readouterr().out.splitlines()[:3]
+    assert "rnn.weight_ih_l0" in names
+    assert predicted == "sat"
+    assert music.startswith("gru ")
+
+
 @pytest.mark.parametrize("document", DOCUMENTS_WITH_COMMANDS)
 def test_the_commands_of_a_document_are_commands(root: Path, document: str) -> None:
     text = (root / document).read_text("utf-8")
@@ -97,6 +113,7 @@ def test_the_commands_of_a_document_are_commands(root: Path, document: str) -> N
         "CONTRIBUTING.md",
         "ARCHITECTURE.md",
         "docs/cells.md",
+        "docs/interchange.md",
         "docs/plugins.md",
         "docs/prediction.md",
         "docs/training.md",

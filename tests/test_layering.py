@@ -18,7 +18,7 @@ PYTHON = [
     ["model"],
     ["storage"],
     ["runtime"],
-    ["training"],
+    ["training", "interchange"],
     ["estimators", "displays", "datasets", "recipes"],
     ["testing"],
     ["__init__"],  # the public names, loaded when asked for

@@ -20,6 +20,42 @@ def canonical(graph: Graph) -> Graph:
     return _drop_parameters(_drop_nodes(_join_linears(_drop_nodes(graph))))
 
 
+def reordered(graph: Graph) -> Graph:
+    """The same step, nodes and parameters in the order in which its results need them.
+
+    Two cells of the same equations become equal words, in whatever order their lines
+    were written.
+    """
+    order: list[int] = []
+    seen: set[int] = set()
+    waiting = [(root, False) for root in reversed(_roots(graph))]
+    while waiting:
+        i, is_ready = waiting.pop()
+        if is_ready:
+            order.append(i)
+        elif i not in seen:
+            seen.add(i)
+            waiting.append((i, True))
+            waiting += [(a, False) for a in reversed(graph.nodes[i].args)]
+    at = {old: new for new, old in enumerate(order)}
+    nodes = [graph.nodes[i] for i in order]
+    used = dict.fromkeys(p for node in nodes for p in _parameters_of(node))
+    parameter_at = {old: new for new, old in enumerate(used)}
+    return replace(
+        graph,
+        parameters=tuple(graph.parameters[old] for old in used),
+        nodes=tuple(
+            _with_parameters(
+                node._replace(args=tuple(at[a] for a in node.args)), parameter_at
+            )
+            for node in nodes
+        ),
+        n_forward=len(nodes),
+        output=at[graph.output],
+        states=tuple(replace(s, new=at[s.new]) for s in graph.states),
+    )
+
+
 def _roots(graph: Graph) -> list[int]:
     return [graph.output, *(state.new for state in graph.states)]
 

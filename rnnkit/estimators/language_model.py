@@ -27,6 +27,8 @@ from rnnkit.estimators.growth import with_encoder
 from rnnkit.estimators.prediction import PredictionMixin
 from rnnkit.estimators.settings import equations, network_config, training_config
 from rnnkit.estimators.vectors import Vectors
+from rnnkit.interchange.onnx_export import export_onnx
+from rnnkit.interchange.pytorch import to_torch_state_dict
 from rnnkit.model import Network
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.encoder import Encoder
@@ -735,6 +737,44 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         self._show(with_encoder(model, encoder, self.embedding))
         self._trainer = None
         return self
+
+    def to_torch_state_dict(self) -> dict[str, np.ndarray]:
+        """Return copies of the weights for PyTorch's `load_state_dict`.
+
+        Returns
+        -------
+        dict of str to array
+            For a module with `embedding`, `rnn` (nn.RNN, nn.LSTM or nn.GRU) and
+            `output` (nn.Linear, or nn.AdaptiveLogSoftmaxWithLoss); `torch.as_tensor`
+            makes tensors of the arrays.
+
+        Raises
+        ------
+        ConversionError
+            A layer computes what no such module does; the message names it.
+        """
+        return to_torch_state_dict(self._fitted())
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the model as ONNX, and its vocabulary as JSON beside it.
+
+        Before that ONNX Runtime runs it, and must compute the same. Needs the packages
+        of the extra `rnnkit[onnx]`.
+
+        Parameters
+        ----------
+        path : str or path
+            As in "model.onnx". Inputs are `ids` (batch, steps) and the states; outputs
+            `logits` (batch, steps, V) and the states afterwards.
+
+        Raises
+        ------
+        MissingPackageError
+            The packages are not there.
+        ConversionError
+            The model cannot be written, or computes other numbers there.
+        """
+        export_onnx(self._fitted(), path)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file, from which `rnnkit.load` makes it again.

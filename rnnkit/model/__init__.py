@@ -6,7 +6,7 @@ from rnnkit.model.dropout import NO_DROPOUT, NO_PENALTIES, Dropout, Penalties
 from rnnkit.model.growth import grown_values
 from rnnkit.model.head import HEADS, MAX_CLUSTERS, MAX_SAMPLES, Head, chosen_cutoffs
 from rnnkit.model.network import Network, named_parameters
-from rnnkit.model.projection import PROJECTION_WEIGHT
+from rnnkit.model.projection import PROJECTION, PROJECTION_WEIGHT
 
 __all__ = [
     "DTYPES",
@@ -15,6 +15,7 @@ __all__ = [
     "MAX_SAMPLES",
     "NO_DROPOUT",
     "NO_PENALTIES",
+    "PROJECTION",
     "PROJECTION_WEIGHT",
     "Dropout",
     "Head",

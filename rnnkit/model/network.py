@@ -56,6 +56,17 @@ class Network:
             self._programs[key] = self._compile(*key)
         return self._programs[key]
 
+    def predicting_graphs(self) -> tuple[Graph, ...]:
+        """Return what each layer computes when nothing is learned, the lowest first.
+
+        States that training lets stand still take their expectation, and what stands
+        between the top cell and the output layer is a layer, too.
+        """
+        n = len(self.config.layers)
+        return tuple(
+            self._variant(k, False, False, None, NO_PENALTIES) for k in range(n)
+        )
+
     def weights(self, values: Mapping[str, np.ndarray]) -> Weights:
         """Return weights for the core, filled with `values` of every parameter."""
         weights = self._no_weights()

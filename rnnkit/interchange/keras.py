@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Keras's weights, from a mapping of arrays or a file; Keras is not needed.
+
+Kernels are (inputs, gates x units), that is, transposed; gates are in the order i f c o
+and z r h. A GRU with `reset_after` has two biases, all others one. What activations
+there are stands in a .keras file alone.
+"""
+
+import io
+import json
+import os
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnkit.errors import ConversionError, MissingPackageError
+from rnnkit.interchange.cells import OnnxGRU, OnnxLSTM, OnnxRNN
+from rnnkit.interchange.parts import Array, Layer, Parts, as_arrays
+from rnnkit.interchange.standard import layer_of
+
+KINDS = {1: "SimpleRNN", 3: "GRU", 4: "LSTM"}  # by the number of gates
+GATES = {"SimpleRNN": "h", "GRU": "zrn", "LSTM": "ifgo"}
+ACTIVATIONS: dict[str, tuple[Any, ...]] = {
+    "tanh": ("Tanh",),
+    "sigmoid": ("Sigmoid",),
+    "relu": ("Relu",),
+    "softplus": ("Softplus",),
+    "softsign": ("Softsign",),
+    "elu": ("Elu", 1.0),
+    "hard_sigmoid": ("HardSigmoid", 1 / 6, 0.5),
+}
+TENSORS = ("embeddings", "kernel", "recurrent_kernel", "bias")
+RECURRENT = tuple(KINDS.values())
+IGNORED = ("InputLayer", "Dropout", "SpatialDropout1D")  # which predict nothing
+PASSING = ("linear", "softmax")  # activations after which logits are what they were
+
+
+@dataclass
+class _Layer:
+    """A Keras layer: its tensors, and its settings as far as they are known."""
+
+    name: str
+    tensors: dict[str, Array] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def read_keras(
+    source: Any,
+    *,
+    activation: str | None = None,
+    recurrent_activation: str | None = None,
+    reset_after: bool | None = None,
+) -> Parts:
+    """Take a Keras model apart.
+
+    Parameters
+    ----------
+    source : mapping of str to array, or path
+        ``{w.path: w.numpy() for w in model.weights}``, in this order; a .keras file, or
+        a .weights.h5 file, which need the package h5py.
+    activation, recurrent_activation : str, optional
+        Of the recurrent layers, where they are not in a .keras file. By default "tanh"
+        and "sigmoid" for LSTM and GRU; of SimpleRNN the first must be said.
+    reset_after : bool, optional
+        Of a GRU without biases, which do not say it.
+
+    Raises
+    ------
+    MissingPackageError
+        h5py is not there.
+    ConversionError
+        What is not supported; the message names the layer.
+    """
+    said = {
+        "activation": activation,
+        "recurrent_activation": recurrent_activation,
+        "reset_after": reset_after,
+    }
+    given = {name: value for name, value in said.items() if value is not None}
+    is_path = isinstance(source, (str, os.PathLike))
+    layers = _read_file(Path(source)) if is_path else _grouped(as_arrays(source))
+    embeddings = [a for a in layers if "embeddings" in a.tensors]
+    recurrent = [a for a in layers if "recurrent_kernel" in a.tensors]
+    outputs = [a for a in layers if set(a.tensors) in ({"kernel"}, {"kernel", "bias"})]
+    for layer in layers:
+        if not any(layer is a for a in (*embeddings, *recurrent, *outputs)):
+            raise ConversionError(
+                f"layer {layer.name!r} with {', '.join(layer.tensors)} is no "
+                "Embedding, SimpleRNN, GRU, LSTM or Dense"
+            )
+    for what, found in (("Embedding", embeddings), ("Dense", outputs)):
+        if len(found) != 1:
+            names = ", ".join(repr(a.name) for a in found) or "none"
+            raise ConversionError(
+                f"there should be one {what} layer, there is {names}; models of other "
+                "layers cannot be taken over"
+            )
+    if not recurrent:
+        raise ConversionError("there is no SimpleRNN, GRU or LSTM layer")
+    dense = outputs[0].tensors
+    output = {"output.weight": dense["kernel"].T}
+    if "bias" in dense:
+        output["output.bias"] = dense["bias"]
+    return Parts(
+        embeddings[0].tensors["embeddings"],
+        [_recurrent(layer, given) for layer in recurrent],
+        output,
+    )
+
+
+# -------------------------------------------------------------------------- one layer
+
+
+def _recurrent(layer: _Layer, given: Mapping[str, Any]) -> Layer:
+    """Return a recurrent layer with its weights in rnnkit's form."""
+    kernel, recurrent = (layer.tensors[n] for n in ("kernel", "recurrent_kernel"))
+    units = recurrent.shape[0]
+    kind = KINDS.get(kernel.shape[-1] // units if kernel.ndim == 2 else 0)
+    if kind is None or kernel.shape[1] != len(GATES[kind]) * units:
+        raise ConversionError(
+            f"layer {layer.name!r}: a kernel of {kernel.shape} over {units} units is "
+            "neither SimpleRNN, GRU nor LSTM"
+        )
+    settings = {**given, **layer.settings}
+    bias = layer.tensors.get("bias")
+    cell = _cell(layer.name, kind, settings, bias)
+    tensors = {"weight_x": kernel.T, "weight_h": recurrent.T}
+    if bias is not None:
+        halves = bias if bias.ndim == 2 else (bias,)
+        tensors |= dict(zip(("bias_x", "bias_h"), halves, strict=False))
+    gates = GATES[kind]
+    blocks = {
+        (what, gate): block
+        for what, tensor in tensors.items()
+        for gate, block in zip(gates, np.split(tensor, len(gates)), strict=True)
+    }
+    if "bias_x" in tensors and "bias_h" not in tensors:
+        blocks |= {("bias_h", g): 0 * blocks["bias_x", g] for g in gates}
+    source = f"layer {layer.name!r} ({kind})"
+    return layer_of(source, cell, kernel.shape[0], units, blocks)
+
+
+def _cell(name: str, kind: str, settings: Mapping[str, Any], bias: Any) -> Any:
+    """The cell of a layer; refuse what its weights leave open."""
+    if kind == "SimpleRNN" and "activation" not in settings:
+        raise ConversionError(
+            f"layer {name!r} is a SimpleRNN, whose weights do not say its activation: "
+            "give activation='tanh', say, or the .keras file"
+        )
+    main = _activation(name, settings.get("activation", "tanh"))
+    if kind == "SimpleRNN":
+        return OnnxRNN((main,))
+    gate = _activation(name, settings.get("recurrent_activation", "sigmoid"))
+    if kind == "LSTM":
+        return OnnxLSTM((gate, main, main))
+    after = settings.get("reset_after") if bias is None else bias.ndim == 2
+    if after is None:
+        raise ConversionError(
+            f"layer {name!r} is a GRU without biases, which do not say where it "
+            "resets: give reset_after=True or False"
+        )
+    return OnnxGRU((gate, main), linear_before_reset=bool(after))
+
+
+def _activation(layer: str, name: Any) -> tuple[Any, ...]:
+    if name not in ACTIVATIONS:
+        raise ConversionError(
+            f"layer {layer!r}: the activation {name!r} is not supported; there are "
+            f"{', '.join(ACTIVATIONS)}"
+        )
+    return ACTIVATIONS[name]
+
+
+# ----------------------------------------------------------------- mappings and files
+
+
+def _grouped(arrays: Mapping[str, Array]) -> list[_Layer]:
+    """Return the layers of tensors that are called by their paths, in their order."""
+    layers: dict[str, _Layer] = {}
+    for path, array in arrays.items():
+        *folders, tensor = path.removesuffix(":0").split("/")
+        if tensor not in TENSORS or not folders:
+            raise ConversionError(
+                f"{path}: no name of a weight as in 'model/lstm/lstm_cell/kernel', "
+                f"which ends in {', '.join(TENSORS)}"
+            )
+        if len(folders) > 1 and folders[-1].endswith("cell"):
+            folders.pop()
+        if any(folder.startswith("backward") for folder in folders):
+            raise ConversionError(
+                f"{path}: a bidirectional layer has read the token that it is to "
+                "predict; a language model reads forward only"
+            )
+        name = "/".join(folders)
+        layers.setdefault(name, _Layer(name)).tensors[tensor] = array
+    return list(layers.values())
+
+
+def _read_file(path: Path) -> list[_Layer]:
+    """Return the layers of a .keras or .h5 file."""
+    if path.suffix != ".keras":
+        return _in_order(_stored(path))
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
+        stored = _stored(io.BytesIO(archive.read("model.weights.h5")))
+    layers = {layer.name: layer for layer in stored}
+    found = []
+    for name, settings in _configured(config):
+        if name not in layers:
+            raise ConversionError(f"the file has no weights of layer {name!r}")
+        found.append(layers.pop(name))
+        found[-1].settings = settings
+    if layers:
+        raise ConversionError(f"layer {min(layers)!r} is not in the configuration")
+    return found
+
+
+def _stored(file: Any) -> list[_Layer]:
+    """Return the layers of an .h5 file, in no order."""
+    try:
+        import h5py
+    except ImportError:
+        raise MissingPackageError(
+            "files of Keras need the package h5py: pip install 'rnnkit[keras]'; or "
+            "give a mapping: {w.path: w.numpy() for w in model.weights}"
+        ) from None
+    arrays: dict[str, Array] = {}
+
+    def keep(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
+            arrays[name] = item[()]
+
+    try:
+        with h5py.File(file, "r") as opened:
+            opened.visititems(keep)
+    except OSError as error:
+        raise ConversionError(f"{file}: no file of HDF5: {error}") from None
+    layers: dict[str, _Layer] = {}
+    for name, array in arrays.items():
+        match = re.match(r"(?:.*/)?layers/(\w+)(/layer|/cell)?/vars/(\d+)\Z", name)
+        if match is None:
+            raise ConversionError(
+                f"{name}: not as Keras 3 writes weights; load the model there and give "
+                "a mapping: {w.path: w.numpy() for w in model.weights}"
+            )
+        layer = layers.setdefault(match[1], _Layer(match[1]))
+        layer.tensors[_tensor(match, array)] = as_arrays({name: array})[name]
+    return list(layers.values())
+
+
+def _tensor(match: re.Match[str], array: Array) -> str:
+    """What a numbered tensor of a file is."""
+    i = int(match[3])
+    if match[2] == "/cell":
+        return ("kernel", "recurrent_kernel", "bias")[i] if i < 3 else f"tensor {i}"
+    if match[1].startswith("embedding"):
+        return "embeddings" if i == 0 else f"tensor {i}"
+    return ("kernel", "bias")[i] if i < 2 and array.ndim == 2 - i else f"tensor {i}"
+
+
+def _in_order(layers: list[_Layer]) -> list[_Layer]:
+    """Order layers of one kind by their numbers; refuse where that says nothing."""
+    recurrent = [a for a in layers if "recurrent_kernel" in a.tensors]
+    kinds = {re.sub(r"_\d+\Z", "", layer.name) for layer in recurrent}
+    if len(kinds) > 1:
+        raise ConversionError(
+            "the file does not say in which order the layers "
+            f"{', '.join(sorted(kinds))} are; give the .keras file, or a mapping in "
+            "their order"
+        )
+
+    def number(layer: _Layer) -> int:
+        match = re.search(r"_(\d+)\Z", layer.name)
+        return int(match[1]) if match else 0
+
+    return sorted(layers, key=number)
+
+
+def _configured(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the stored names and the settings of the layers with weights, in order."""
+    counts: dict[str, int] = {}
+    try:
+        entries = [(a["class_name"], a["config"]) for a in config["config"]["layers"]]
+    except (KeyError, TypeError):
+        raise ConversionError(
+            "the model is neither Sequential nor Functional: give a mapping of its "
+            "weights"
+        ) from None
+    for kind, settings in entries:
+        stored = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind).lower()
+        stored = {"SimpleRNN": "simple_rnn"}.get(kind, stored)
+        number = counts.setdefault(stored, 0)
+        counts[stored] += 1
+        name = settings.get("name")
+        inner, its = kind, settings
+        if kind == "TimeDistributed":
+            inner, its = settings["layer"]["class_name"], settings["layer"]["config"]
+        if inner in IGNORED or (
+            inner in ("Activation", "Softmax")
+            and its.get("activation", "softmax") in PASSING
+        ):
+            continue
+        _check(name, inner, its)
+        yield (f"{stored}_{number}" if number else stored), its
+
+
+def _check(name: Any, kind: str, settings: Mapping[str, Any]) -> None:
+    """Refuse a layer that computes something else than its weights say."""
+    wrong = None
+    if kind not in ("Embedding", "Dense", *RECURRENT):
+        wrong = f"a {kind}, which is not supported"
+    elif kind == "Dense" and settings.get("activation") not in PASSING:
+        wrong = f"Dense with the activation {settings.get('activation')!r}"
+    for flag in ("go_backwards", "mask_zero"):
+        if settings.get(flag):
+            wrong = f"made with {flag}=True, which rnnkit has not"
+    if wrong:
+        raise ConversionError(
+            f"layer {name!r} is {wrong}; a language model of Embedding, SimpleRNN, "
+            "GRU, LSTM and a linear Dense can be taken over"
+        )
