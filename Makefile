@@ -5,6 +5,8 @@
 #   make check-long  what takes minutes: every float32, PyTorch side by side, corpora
 #   make bench       figures of speed beside PyTorch and others; ARGS="training --help"
 #   make lint        checks of style and types alone
+#   make lib         the C library: build/lib/librnnkit.so, librnnkit.a and rnnkit.pc
+#   make install-lib PREFIX=/usr/local
 #   make clean       remove what was built
 #
 # Each target sets up what it needs in .venv, once. PYTHON chooses the interpreter.
@@ -22,7 +24,7 @@ NATIVE := setup.py pyproject.toml $(wildcard csrc/*/*.[ch] rnnkit/core/*.p[yx][x
 CAPPED := $(wildcard $(addprefix tests/test_,core*.py program.py heads*.py solvers.py \
     cells*.py against_torch.py runtime.py estimator_language_model.py))
 
-.PHONY: demo test check-long bench lint clean
+.PHONY: demo test check-long bench lint lib install-lib clean
 
 demo: $(VENV)/.built
 	$(VENV)/bin/rnnkit demo --output demo.rnn
@@ -47,6 +49,43 @@ bench:
 
 lint: $(VENV)/.tools
 	@VENV=$(VENV) sh tools/lint.sh
+
+# The C library. Its flags are those of setup.py; OPENMP= builds it without threads.
+PREFIX ?= /usr/local
+OPENMP ?= -fopenmp
+LIB := build/lib
+OBJ := build/obj
+LIB_FLAGS := -std=c11 -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math \
+    -fvisibility=hidden -fPIC -Wall -Icsrc -Iinclude $(OPENMP)
+OBJECTS := $(patsubst csrc/%.c,$(OBJ)/%.o,$(wildcard csrc/*/*.c))
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' rnnkit/__init__.py)
+
+lib: $(LIB)/librnnkit.so $(LIB)/librnnkit.a $(LIB)/rnnkit.pc
+
+$(OBJ)/%.o: csrc/%.c $(wildcard csrc/*/*.h) include/rnnkit.h
+	@mkdir -p $(@D)
+	@$(CC) $(LIB_FLAGS) $(CFLAGS) -c $< -o $@
+
+$(LIB)/librnnkit.so: $(OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) -shared $(OPENMP) $(LDFLAGS) $^ -lm -o $@
+
+$(LIB)/librnnkit.a: $(OBJECTS)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(LIB)/rnnkit.pc: tools/rnnkit.pc.in rnnkit/__init__.py
+	@mkdir -p $(@D)
+	@sed 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|;s|@OPENMP@|$(OPENMP)|' $< > $@
+
+install-lib: lib
+	@rm -f $(LIB)/rnnkit.pc
+	@$(MAKE) --no-print-directory $(LIB)/rnnkit.pc
+	mkdir -p $(PREFIX)/include $(PREFIX)/lib/pkgconfig
+	cp include/rnnkit.h $(PREFIX)/include
+	cp $(LIB)/librnnkit.so $(LIB)/librnnkit.a $(PREFIX)/lib
+	cp $(LIB)/rnnkit.pc $(PREFIX)/lib/pkgconfig
 
 clean:
 	rm -rf demo.rnn build dist $(VENV) $(LONG) *.egg-info .mypy_cache .ruff_cache .pytest_cache

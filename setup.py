@@ -26,8 +26,18 @@ COMPILE = [
     "-fvisibility=hidden",
     "-Wall",
 ]
-CORE = ["base", "kernels", "linalg", "program", "heads", "solvers", "network"]
 TEXT = ["base", "text"]
+CORE = [
+    *TEXT,
+    "kernels",
+    "linalg",
+    "sampling",
+    "program",
+    "heads",
+    "solvers",
+    "network",
+    "modelfile",
+]
 
 OPENMP_PROGRAM = """
 #include <omp.h>

@@ -27,11 +27,13 @@ PYTHON = [
 ]
 C = [
     ["base"],
-    ["kernels", "text"],
+    ["kernels", "sampling", "text"],
     ["linalg"],
     ["program"],
     ["heads", "solvers"],
     ["network"],
+    ["modelfile"],
+    ["api"],
 ]
 
 

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,9 @@ def data(lm: RNNLanguageModel, tmp_path_factory: pytest.TempPathFactory) -> byte
         {"vocabulary": {"cat": 1, "dog": 0}, "hidden_size": np.int64(4)},
         {"random_state": np.random.default_rng(0), "max_grad_norm": None},
         {"max_iter": 0},
+        {"tie_weights": True, "embedding_size": 2, "zoneout": {"h": 0.25, "c": 0.5}},
+        {"projection": True, "num_layers": 2, "head": "adaptive", "cutoffs": [3]},
+        {"zoneout": 0.5, "cell": "gru", "num_layers": 2, "activation_penalty": 0.1},
     ],
 )
 def test_a_loaded_model_is_the_saved_one(
@@ -120,11 +124,10 @@ def test_any_tool_can_read_the_tensors(lm: RNNLanguageModel, data: bytes) -> Non
         read = np.frombuffer(data[8 + length + begin : 8 + length + end], "<f4")
         assert (read.reshape(header[name]["shape"]) == value).all()
     begin, end = header["vocabulary"]["data_offsets"]
-    raw, tokens = data[8 + length + begin : 8 + length + end], []
-    while raw:
-        (size,) = struct.unpack("<I", raw[:4])
-        tokens.append(raw[4 : 4 + size].decode())
-        raw = raw[4 + size :]
+    text = data[8 + length + begin : 8 + length + end]
+    begin, end = header["vocabulary.offsets"]["data_offsets"]
+    places = np.frombuffer(data[8 + length + begin : 8 + length + end], "<i8")
+    tokens = [text[a:b].decode() for a, b in pairwise(places)]
     assert tokens == lm.vocabulary_
 
 
@@ -210,29 +213,24 @@ def bytes_of(text: str) -> np.ndarray:
     return np.frombuffer(text.encode(), np.uint8)
 
 
-def respaced(value: np.ndarray) -> np.ndarray:
-    return bytes_of(json.dumps(json.loads(value.tobytes())))
+def at(place: int, number: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Another number at one place of a list."""
 
-
-def wrong_op(value: np.ndarray) -> np.ndarray:
-    graph = json.loads(value.tobytes())
-    graph["words"][0] = 99
-    return bytes_of(json.dumps(graph, separators=(",", ":")))
-
-
-def first_byte(byte: int) -> Callable[[np.ndarray], np.ndarray]:
     def change(value: np.ndarray) -> np.ndarray:
-        value[4] = byte
+        value[place] = number
         return value
 
     return change
 
 
-def twice(value: np.ndarray) -> np.ndarray:
-    """The first token in the place of the second, which is as long."""
-    size = 4 + int(value[0])
-    value[size : 2 * size] = value[:size]
-    return value
+def text(old: str, new: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Another text in a list of bytes."""
+
+    def change(value: np.ndarray) -> np.ndarray:
+        assert old in value.tobytes().decode()
+        return bytes_of(value.tobytes().decode().replace(old, new))
+
+    return change
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
@@ -243,25 +241,53 @@ REFUSED: dict[str, tuple[Any, str]] = {
         setting("rnn.graph_l1", np.ones(1, "u1")), "belongs to no part",
     ),
     "dtype": (
-        setting("output.bias", lambda v: v.astype("f8")), "float64, it must be float32",
+        setting("output.bias", lambda v: v.astype("f8")), "F64, it must be F32",
     ),
     "shape": (setting("output.bias", lambda v: v[:-1]), "the network needs"),
     "rank": (setting("output.bias", lambda v: v[:, None]), "has shape"),
     "NaN": (setting("output.bias", with_nan), "holds NaN or infinity"),
     "infinity": (setting("output.bias", lambda v: v + np.inf), "holds NaN or infinity"),
-    "graph is no JSON": (setting("rnn.graph_l0", bytes_of("{")), "rnn.graph_l0: "),
-    "graph is not ASCII": (setting("rnn.graph_l0", bytes_of("ü")), "rnn.graph_l0: "),
-    "graph is malformed": (setting("rnn.graph_l0", wrong_op), "rnn.graph_l0: "),
-    "graph is spelled otherwise": (setting("rnn.graph_l0", respaced), "canonical form"),
-    "graph is floats": (setting("rnn.graph_l0", np.ones(9, "f4")), "must be uint8"),
-    "no vocabulary": (setting("vocabulary", None), "it needs a vocabulary"),
-    "vocabulary is cut": (setting("vocabulary", lambda v: v[:-1]), "is cut off"),
-    "vocabulary is short": (setting("vocabulary", lambda v: v[:9]), "does not hold"),
-    "vocabulary is long": (
-        setting("vocabulary", lambda v: np.concatenate([v, v])), "does not hold",
+    "another op-set": (setting("rnn.graph_l0", at(0, 99)), "op-set version is 99"),
+    "graph is malformed": (setting("rnn.graph_l0", at(-1, 99)), "rnn.graph_l0: "),
+    "graph is cut": (setting("rnn.graph_l0", lambda v: v[:-1]), "rnn.graph_l0: "),
+    "graph is a table": (setting("rnn.graph_l0", lambda v: v[None]), "one dimension"),
+    "graph is floats": (setting("rnn.graph_l0", np.ones(9, "f4")), "must be I32"),
+    "no cell": (setting("rnn.cell_l0", None), "'rnn.cell_l0' is missing"),
+    "cell is no JSON": (setting("rnn.cell_l0", bytes_of("{")), "not describe the 4"),
+    "cell is not ASCII": (setting("rnn.cell_l0", bytes_of("ü")), "not describe the 4"),
+    "cell without parameters": (
+        setting("rnn.cell_l0", bytes_of('{"parameters":[],"states":["h"]}')),
+        "not describe the 4",
     ),
-    "vocabulary is no UTF-8": (setting("vocabulary", first_byte(0xFF)), "is not UTF-8"),
-    "token twice": (setting("vocabulary", twice), "a token twice"),
+    "cell with spaces": (
+        setting("rnn.cell_l0", text('"states":', '"states": ')), "canonical form",
+    ),
+    "parameter of another name": (
+        setting("rnn.cell_l0", text("weight_ih", "weight_xh")),
+        "'rnn.weight_xh_l0' is missing",
+    ),
+    "parameters of one name": (
+        setting("rnn.cell_l0", text("weight_ih", "weight_hh")),
+        "stand for two|the network needs",
+    ),
+    "no vocabulary": (setting("vocabulary", None), "'vocabulary' is missing"),
+    "no offsets": (setting("vocabulary.offsets", None), "'vocabulary.offsets' is miss"),
+    "vocabulary is cut": (setting("vocabulary", lambda v: v[:-1]), "does not hold"),
+    "vocabulary is short": (
+        setting("vocabulary.offsets", lambda v: v[:9]), "does not hold",
+    ),
+    "offsets begin behind 0": (
+        setting("vocabulary.offsets", at(0, 1)), "does not hold",
+    ),
+    "offsets are negative": (setting("vocabulary.offsets", at(1, -9)), "not ascend"),
+    "offsets are huge": (setting("vocabulary.offsets", at(1, 2**62)), "not ascend"),
+    "offsets descend": (setting("vocabulary.offsets", at(1, 11)), "not ascend"),
+    "an empty token": (setting("vocabulary.offsets", at(1, 0)), "token 0 .* is empty"),
+    "vocabulary is no UTF-8": (setting("vocabulary", at(0, 0xFF)), "is not UTF-8"),
+    "token twice": (
+        setting("vocabulary", text("<eos><unk>", "<unk><unk>")), "are equal",
+    ),
+    "no end": (setting("vocabulary", text("<eos>", "<fin>")), "has no <eos>"),
     "curve of two rows": (
         setting("history.loss_curve", np.ones((2, 2))), "a list of finite numbers",
     ),
@@ -270,31 +296,54 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "no network": (metadata_text("network", None), "have no 'network'"),
     "no version": (metadata_text("rnnkit_version", None), "have no 'rnnkit_version'"),
-    "network is no JSON": (metadata_text("network", "{"), "'network' is not JSON"),
+    "network is no JSON": (metadata_text("network", "{"), "'dtype' must be float32"),
     "network is a list": (metadata_text("network", "[]"), "not a JSON object"),
-    "network with spaces": (metadata_text("network", '{"a": 1}'), "canonical form"),
+    "cell with blanks": (metadata_text("cell", '{"a": 1}'), "canonical form"),
+    "network is more": (fact("network", zoom=1), "more than this rnnkit knows.*zoom"),
     "network with a name twice": (metadata_text("cell", '{"a":1,"a":2}'), "'a' twice"),
     "deep metadata": (metadata_text("cell", "[" * 99_999), "'cell' is not JSON"),
-    "vocab_size is text": (fact("network", vocab_size="9"), "must be of type int"),
-    "vocab_size is huge": (fact("network", vocab_size=2**40), "a vocabulary of"),
-    "vocab_size is negative": (fact("network", vocab_size=-1), "a vocabulary of"),
+    "vocab_size is text": (fact("network", vocab_size="9"), "'vocab_size' must be a"),
+    "vocab_size is huge": (fact("network", vocab_size=2**40), "from 1 to 16777216"),
+    "vocab_size is negative": (fact("network", vocab_size=-1), "from 1 to 16777216"),
     "vocab_size is another": (fact("network", vocab_size=5), "the network needs"),
-    "embedding_size is huge": (fact("network", embedding_size=2**62), "layer 0 reads"),
-    "num_layers is 0": (fact("network", num_layers=0), "0 layers"),
-    "num_layers is huge": (fact("network", num_layers=10**9), "1000000000 layers"),
-    "num_layers is another": (fact("network", num_layers=2), "is missing"),
-    "tie_weights is 1": (fact("network", tie_weights=1), "must be of type bool"),
-    "tie_weights is another": (fact("network", tie_weights=True), "belongs to no part"),
-    "dtype is unknown": (fact("network", dtype="float16"), "allowed: float32, float64"),
-    "dtype is another": (fact("network", dtype="float64"), "it must be float64"),
-    "no dtype": (fact("network", dtype=...), "must be of type str"),
-    "tokenizer has no name": (fact("tokenizer", name=3), "'name' is missing or of"),
-    "tokenizer has no state": (fact("tokenizer", state=...), "its state is missing"),
-    "tokenizer's state is wrong": (
-        fact("tokenizer", state={"parameters": {"spin": 1}}), "spin",
+    "embedding_size is huge": (
+        fact("network", embedding_size=2**62), "from 1 to 4194304",
     ),
-    "tokenizer of another kind": (
-        fact("tokenizer", name="byte", state={"parameters": {}}), "that of bytes",
+    "num_layers is 0": (fact("network", num_layers=0), "from 1 to 64"),
+    "num_layers is huge": (fact("network", num_layers=10**9), "from 1 to 64"),
+    "num_layers is another": (fact("network", num_layers=2), "is missing"),
+    "tie_weights is 1": (fact("network", tie_weights=1), "must be true or false"),
+    "tie_weights is another": (fact("network", tie_weights=True), "belongs to no part"),
+    "dtype is unknown": (
+        fact("network", dtype="float16"), "must be float32 or float64",
+    ),
+    "dtype is another": (fact("network", dtype="float64"), "it must be F64"),
+    "no dtype": (fact("network", dtype=...), "'dtype' must be"),
+    "tokenizer has no name": (fact("tokenizer", name=3), "'name' is missing or of"),
+    "tokenizer has no state": (setting("tokenizer.state", None), "its state"),
+    "tokenizer's state is wrong": (
+        setting("tokenizer.state", bytes_of('{"parameters":{"spin":1}}')), "spin",
+    ),
+    "tokenizer's state with blanks": (
+        setting("tokenizer.state", bytes_of('{ }')), "canonical form",
+    ),
+    "tokenizer of another kind": (fact("tokenizer", name="byte"), "is all 256"),
+    "end_id is another": (fact("tokenizer", end_id=1), "not those of its vocabulary"),
+    "end_id is none": (fact("tokenizer", end_id=999), "must be ids below"),
+    "unk_id is missing": (fact("tokenizer", unk_id=...), "must be ids below"),
+    "head is unknown": (fact("network", head={"kind": "x"}), "of no known form"),
+    "zoneout is no object": (fact("network", zoneout=0.5), "numbers by name"),
+    "zoneout is empty": (fact("network", zoneout={}), "numbers by name"),
+    "zoneout without graphs": (
+        fact("network", zoneout={"h": 0.5}), "'prediction.graph_l0' is missing"
+    ),
+    "projection is false": (fact("network", projection=False), "must be true"),
+    "projection without a graph": (
+        fact("network", projection=True), "'prediction.graph_l1' is missing"
+    ),
+    "head with too much": (
+        fact("network", head={"kind": "sampled", "n_samples": 3, "z": 1}),
+        "no known form",
     ),
 }  # fmt: skip
 
@@ -328,6 +377,32 @@ def test_an_estimator_with_wrong_facts_is_refused(
     path.write_bytes(changed(data, change))
     with pytest.raises(ModelFormatError, match=message):
         rnnkit.load(path)
+
+
+@pytest.mark.parametrize("change", ["rate", "states", "graph", "projection"])
+def test_the_graphs_that_predict_must_follow_from_the_network(
+    change: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "model"
+    whole = saved(make(zoneout={"h": 0.5}, projection=True).fit(TEXTS), path)
+
+    def plain_graph(tensors: Any, metadata: Any) -> None:
+        tensors["prediction.graph_l0"] = tensors["rnn.graph_l0"]
+
+    def cell_as_projection(tensors: Any, metadata: Any) -> None:
+        tensors["prediction.graph_l1"] = tensors["rnn.graph_l0"]
+
+    changes = {
+        "rate": (fact("network", zoneout={"h": 0.25}), "not what follows"),
+        "states": (fact("network", zoneout={"x": 0.5}), "no state 'x'"),
+        "graph": (plain_graph, "not what follows"),
+        "projection": (cell_as_projection, "two parameters, no states"),
+    }
+    how, message = changes[change]
+    path.write_bytes(changed(whole, how))
+    for load in (rnnkit.load, runtime.load):
+        with pytest.raises(ModelFormatError, match=message):
+            load(path)
 
 
 def test_bytes_and_records_are_two_forms_of_one_thing(data: bytes) -> None:

@@ -37,6 +37,11 @@ struct rk_network {
     const struct rk_program *const *programs; /* one a layer; only read during the call */
 };
 
+/* Whether its numbers are in their ranges and its layers fit each other; and its head, when
+ * there is a top layer. */
+enum rk_status rk_network_check(const struct rk_network *network, struct rk_error *error);
+struct rk_head_shape rk_network_head(const struct rk_network *network);
+
 /* All parameters of a network in one packed arena. Tensors by index: embedding, each
  * layer's parameters in its program's order, the head's (heads/head.h; its first one is
  * absent when tied). Zero at first. */

@@ -118,8 +118,7 @@ static bool add_tensors(struct rk_weights *weights, const struct rk_network *net
     return add_head(weights) && fits;
 }
 
-/* For a network whose numbers have been looked at. */
-static struct rk_head_shape head_shape(const struct rk_network *network)
+struct rk_head_shape rk_network_head(const struct rk_network *network)
 {
     struct rk_head_shape shape = {
         .kind = network->head,
@@ -138,8 +137,7 @@ static struct rk_head_shape head_shape(const struct rk_network *network)
     return shape;
 }
 
-static enum rk_status check_network(const struct rk_network *network,
-                                    struct rk_error *error)
+enum rk_status rk_network_check(const struct rk_network *network, struct rk_error *error)
 {
     if (network->vocab_size < 1 || network->vocab_size > INT32_MAX)
         return rk_fail(error, RK_INVALID, "vocab_size is %zu; it must be from 1 to %ld",
@@ -166,7 +164,7 @@ static enum rk_status check_network(const struct rk_network *network,
         return rk_fail(error, RK_INVALID,
                        "tie_weights needs outputs as wide as the embedding: %zu and %zu",
                        width, network->embedding_size);
-    struct rk_head_shape head = head_shape(network);
+    struct rk_head_shape head = rk_network_head(network);
     return rk_head_check(&head, error);
 }
 
@@ -194,7 +192,7 @@ enum rk_status rk_weights_create(struct rk_weights **result,
 {
     *result = NULL;
     enum rk_isa isa;
-    enum rk_status status = check_network(network, error);
+    enum rk_status status = rk_network_check(network, error);
     if (status == RK_OK)
         status = rk_isa_choose(&isa, error);
     if (status != RK_OK)
@@ -210,7 +208,7 @@ enum rk_status rk_weights_create(struct rk_weights **result,
         .hidden_size = rk_program_output_width(network->programs[network->n_layers - 1]),
         .n_layers = network->n_layers,
         .tie_weights = network->tie_weights,
-        .head = head_shape(network),
+        .head = rk_network_head(network),
     };
     status = alloc_tensors(weights, network, error);
     if (status == RK_OK)

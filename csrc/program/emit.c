@@ -461,8 +461,10 @@ enum rk_status rk_lower_emit(struct rk_lowering *l)
             if (status != RK_OK)
                 return status;
         }
-    for (int i = 0; i < l->n; i++)
+    for (int i = 0; i < l->n; i++) {
         program->reads_flags |= l->values[i].node.op == RK_OP_flag;
+        program->is_masked |= l->values[i].node.op == RK_OP_mask;
+    }
     program->output = view_of_value(l, l->output);
     program->input_gradient =
         l->input_gradient < 0 ? -1 : view_of_value(l, l->input_gradient);

@@ -174,7 +174,7 @@ struct rk_program {
     struct rk_constant *constants;
     struct rk_mask_spec *masks;
     int output, input_gradient; /* views; -1: none                                       */
-    bool can_train, reads_flags, has_loop_product;
+    bool can_train, reads_flags, is_masked, has_loop_product;
     int n_forward_repeats, n_backward_repeats; /* panels                                  */
     int n_repeated_sums;
     struct rk_repeated_sum *repeated_sums;

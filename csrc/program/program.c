@@ -95,6 +95,11 @@ bool rk_program_reads_flags(const struct rk_program *program)
     return program->reads_flags;
 }
 
+bool rk_program_is_masked(const struct rk_program *program)
+{
+    return program->is_masked;
+}
+
 bool rk_program_has_loop_product(const struct rk_program *program)
 {
     return program->has_loop_product;

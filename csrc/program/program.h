@@ -41,6 +41,7 @@ size_t rk_program_input_width(const struct rk_program *program);
 size_t rk_program_output_width(const struct rk_program *program);
 bool rk_program_can_train(const struct rk_program *program);
 bool rk_program_reads_flags(const struct rk_program *program);
+bool rk_program_is_masked(const struct rk_program *program);
 /* Whether a step multiplies its state by a matrix (else the loop has no barrier). */
 bool rk_program_has_loop_product(const struct rk_program *program);
 

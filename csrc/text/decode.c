@@ -141,6 +141,8 @@ enum rk_status rk_tokenizer_decode(const struct rk_tokenizer *tokenizer, const i
                            (int)ids[i], i, n_tokens - 1);
     struct sink sink = {text, capacity, 0};
     switch (tokenizer->rule) {
+    case RK_PLUGIN:
+        return rk_tokenizer_refuse(error);
     case RK_BYTE:
         decode_bytes(ids, n, &sink);
         break;

@@ -78,6 +78,7 @@ static size_t token_end(enum rk_rule rule, struct rk_span text, size_t at)
     case RK_CHAR:
         return at + rk_utf8_decode(text.bytes + at, &c);
     case RK_BYTE:
+    case RK_PLUGIN:
         break;
     }
     return at + 1;

@@ -12,8 +12,9 @@
 
 #include "base/base.h"
 
-/* Bytes have no case: there `lowercase` means nothing. */
-enum rk_rule { RK_WHITESPACE, RK_WORD, RK_CHAR, RK_BYTE };
+/* Bytes have no case: there `lowercase` means nothing. A plugin's rule is not known here:
+ * its tokens can be looked up, its texts neither cut nor put together. */
+enum rk_rule { RK_WHITESPACE, RK_WORD, RK_CHAR, RK_BYTE, RK_PLUGIN };
 
 /* Texts end to end: text i is bytes[offsets[i]] up to bytes[offsets[i + 1]]. There are n +
  * 1 offsets; they ascend from 0 or more and end at n_bytes or before. Each text is UTF-8 by
@@ -64,8 +65,8 @@ struct rk_tokenizer;
 
 /* A token's id is its place in the vocabulary: texts that are not empty and all differ, one
  * of them `<eos>`, the end of a document. But for the rule `byte` one is `<unk>`, which
- * stands for what is not in the vocabulary; `byte` has 257 tokens, `<eos>` the last. The
- * vocabulary is untrusted. */
+ * stands for what is not in the vocabulary; `byte` has 257 tokens, `<eos>` the last. What a
+ * plugin calls them, the caller knows. The vocabulary is untrusted. */
 enum rk_status rk_tokenizer_create(struct rk_tokenizer **tokenizer, enum rk_rule rule,
                                    bool lowercase, const struct rk_texts *vocabulary,
                                    struct rk_error *error);
@@ -75,11 +76,26 @@ size_t rk_tokenizer_n_tokens(const struct rk_tokenizer *tokenizer);
 int32_t rk_tokenizer_end_id(const struct rk_tokenizer *tokenizer);
 int32_t rk_tokenizer_unk_id(const struct rk_tokenizer *tokenizer); /* -1: none           */
 
+/* A token as it is shown, which is not terminated; NULL when there is none of this id. */
+const uint8_t *rk_tokenizer_token(const struct rk_tokenizer *tokenizer, int32_t id,
+                                  size_t *n_bytes);
+/* The id of a token that is shown so; -1 when there is none. */
+int32_t rk_tokenizer_find(const struct rk_tokenizer *tokenizer, const uint8_t *token,
+                          size_t n_bytes);
+
 /* Ids of the texts end to end, those of text i from id_offsets[i] to id_offsets[i + 1].
  * Room for as many ids as the texts have bytes is enough, and n + 1 offsets. */
 enum rk_status rk_tokenizer_encode(const struct rk_tokenizer *tokenizer,
                                    const struct rk_texts *texts, int32_t *ids,
                                    int64_t *id_offsets, struct rk_error *error);
+
+/* Ids of one text, piece by piece: writes up to `capacity` of them for what begins at
+ * *position, moves this behind it, and says how many in *n; 0 is the end. The text is
+ * checked when *position is 0. */
+enum rk_status rk_tokenizer_encode_next(const struct rk_tokenizer *tokenizer,
+                                        const uint8_t *text, size_t n_bytes,
+                                        size_t *position, int32_t *ids, size_t capacity,
+                                        size_t *n, struct rk_error *error);
 
 /* Ids to valid UTF-8 (not terminated) that reads like text; decode.c has the rules. Writes
  * what fits into `capacity` and sets n_bytes to what is needed, as snprintf does. */

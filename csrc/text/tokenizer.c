@@ -33,7 +33,9 @@ static int32_t id_of(const struct rk_tokenizer *tokenizer, struct rk_span token)
 static enum rk_status find_special_ids(struct rk_tokenizer *t, struct rk_error *error)
 {
     bool is_byte = t->rule == RK_BYTE;
-    t->unk_id = -1; /* what is not there */
+    t->unk_id = t->end_id = -1; /* what is not there */
+    if (t->rule == RK_PLUGIN)
+        return RK_OK;
     t->end_id = id_of(t, (struct rk_span){(const uint8_t *)RK_END, RK_SPECIAL_LENGTH});
     if (t->end_id < 0)
         return rk_fail(error, RK_INVALID, "the vocabulary has no " RK_END);
@@ -100,18 +102,45 @@ int32_t rk_tokenizer_unk_id(const struct rk_tokenizer *tokenizer)
     return tokenizer->unk_id;
 }
 
-/* Writes the ids of one text; returns how many. */
-static size_t encode(const struct rk_tokenizer *tokenizer, struct rk_span text,
-                     int32_t *ids)
+const uint8_t *rk_tokenizer_token(const struct rk_tokenizer *tokenizer, int32_t id,
+                                  size_t *n_bytes)
+{
+    *n_bytes = 0;
+    if (id < 0 || (size_t)id >= tokenizer->vocabulary.n)
+        return NULL;
+    struct rk_span token = rk_strings_get(&tokenizer->vocabulary, (size_t)id);
+    *n_bytes = token.n_bytes;
+    return token.bytes;
+}
+
+int32_t rk_tokenizer_find(const struct rk_tokenizer *tokenizer, const uint8_t *token,
+                          size_t n_bytes)
+{
+    size_t number;
+    struct rk_span key = {token, n_bytes};
+    return rk_strings_find(&tokenizer->vocabulary, key, false, &number) ? (int32_t)number
+                                                                        : -1;
+}
+
+enum rk_status rk_tokenizer_refuse(struct rk_error *error)
+{
+    return rk_fail(error, RK_INVALID,
+                   "the tokenizer comes from a plugin, which this library cannot run: give "
+                   "and take ids");
+}
+
+/* Writes up to `capacity` ids of what begins at *at; returns how many. */
+static size_t encode(const struct rk_tokenizer *tokenizer, struct rk_span text, size_t *at,
+                     int32_t *ids, size_t capacity)
 {
     struct rk_span token;
-    size_t n = 0, at = 0;
+    size_t n = 0;
     if (tokenizer->rule == RK_BYTE) {
-        for (; n < text.n_bytes; n++)
-            ids[n] = text.bytes[n];
+        for (; n < capacity && *at < text.n_bytes; n++)
+            ids[n] = text.bytes[(*at)++];
         return n;
     }
-    while (rk_token_next(tokenizer->rule, text, &at, &token)) {
+    while (n < capacity && rk_token_next(tokenizer->rule, text, at, &token)) {
         bool is_ascii = token.n_bytes == 1 && token.bytes[0] < RK_N_ASCII;
         ids[n++] =
             is_ascii ? tokenizer->ascii_ids[token.bytes[0]] : id_of(tokenizer, token);
@@ -119,17 +148,38 @@ static size_t encode(const struct rk_tokenizer *tokenizer, struct rk_span text,
     return n;
 }
 
+enum rk_status rk_tokenizer_encode_next(const struct rk_tokenizer *tokenizer,
+                                        const uint8_t *text, size_t n_bytes,
+                                        size_t *position, int32_t *ids, size_t capacity,
+                                        size_t *n, struct rk_error *error)
+{
+    int64_t bounds[2] = {0, (int64_t)n_bytes};
+    struct rk_texts texts = {text, n_bytes, bounds, 1};
+    *n = 0;
+    if (tokenizer->rule == RK_PLUGIN)
+        return rk_tokenizer_refuse(error);
+    enum rk_status status = RK_OK;
+    if (*position == 0)
+        status = rk_texts_check(&texts, tokenizer->rule == RK_BYTE, error);
+    if (status == RK_OK)
+        *n = encode(tokenizer, (struct rk_span){text, n_bytes}, position, ids, capacity);
+    return status;
+}
+
 enum rk_status rk_tokenizer_encode(const struct rk_tokenizer *tokenizer,
                                    const struct rk_texts *texts, int32_t *ids,
                                    int64_t *id_offsets, struct rk_error *error)
 {
+    if (tokenizer->rule == RK_PLUGIN)
+        return rk_tokenizer_refuse(error);
     enum rk_status status = rk_texts_check(texts, tokenizer->rule == RK_BYTE, error);
     if (status != RK_OK)
         return status;
     size_t n = 0;
     id_offsets[0] = 0;
     for (size_t i = 0; i < texts->n; i++) {
-        n += encode(tokenizer, rk_texts_get(texts, i), ids + n);
+        size_t at = 0;
+        n += encode(tokenizer, rk_texts_get(texts, i), &at, ids + n, SIZE_MAX);
         id_offsets[i + 1] = (int64_t)n;
     }
     return RK_OK;

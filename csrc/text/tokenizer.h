@@ -21,6 +21,9 @@ struct rk_tokenizer {
 enum rk_status rk_texts_check(const struct rk_texts *texts, bool any_bytes,
                               struct rk_error *error);
 
+/* Of a plugin's tokens there is no more than their list. */
+enum rk_status rk_tokenizer_refuse(struct rk_error *error);
+
 static inline struct rk_span rk_texts_get(const struct rk_texts *texts, size_t i)
 {
     return (struct rk_span){texts->bytes + texts->offsets[i],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
@@ -156,17 +157,17 @@ class Graph:
         return to_words(self)
 
     def to_json(self) -> str:
-        """The plain forward graph with all its names, for model files."""
+        """What the words do not say: names, initialisers, limits; for model files."""
         from rnnkit.compiler.stored import to_json
 
         return to_json(self)
 
     @staticmethod
-    def from_json(text: str | bytes) -> Graph:
-        """The graph of `to_json`; untrusted input raises GraphError where malformed."""
+    def from_json(words: Sequence[int] | np.ndarray, text: str | bytes) -> Graph:
+        """The graph of `to_words` and `to_json`; GraphError where malformed."""
         from rnnkit.compiler.stored import from_json
 
-        return from_json(text)
+        return from_json(words, text)
 
     def __str__(self) -> str:
         from rnnkit.compiler.listing import listing

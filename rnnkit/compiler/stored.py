@@ -1,24 +1,27 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A graph as JSON, for the model file: its words, and what words cannot say."""
+"""What the words of a graph cannot say, as JSON, for the model file."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from rnnkit.compiler.graph import Graph, Initialiser, Parameter, is_name
 from rnnkit.compiler.initialise import KINDS
-from rnnkit.compiler.words import from_words, to_words
+from rnnkit.compiler.words import from_words
 from rnnkit.errors import GraphError
 
-_KEYS = {"words", "states", "parameters"}
+_KEYS = {"states", "parameters"}
 _PARAMETER_KEYS = {"name", "blocks", "initialisers", "limits", "decay"}
 
 
 def to_json(graph: Graph) -> str:
-    """The plain forward graph as JSON; `from_json` gives an equal one.
+    """Names, initialisers and limits as JSON; `from_json` wants the words beside it.
 
     Raises
     ------
@@ -28,15 +31,14 @@ def to_json(graph: Graph) -> str:
     """
     _check_plain(graph)
     content = {
-        "words": to_words(graph).tolist(),
         "states": [state.name for state in graph.states],
         "parameters": [_described(parameter) for parameter in graph.parameters],
     }
-    return json.dumps(content, allow_nan=False, separators=(",", ":"))
+    return json.dumps(content, allow_nan=False, separators=(",", ":"), sort_keys=True)
 
 
-def from_json(text: str | bytes) -> Graph:
-    """The graph in this JSON, which is untrusted: everything about it is checked.
+def from_json(words: Sequence[int] | np.ndarray, text: str | bytes) -> Graph:
+    """The graph of these words and this JSON, which are untrusted: all is checked.
 
     Raises
     ------
@@ -48,11 +50,6 @@ def from_json(text: str | bytes) -> Graph:
     except (ValueError, RecursionError) as error:
         raise GraphError(f"graph: no JSON: {error}") from None
     _check_keys(content, _KEYS, "it")
-    words = content["words"]
-    if not isinstance(words, list) or not all(
-        type(word) is int and -(2**31) <= word < 2**31 for word in words
-    ):
-        raise GraphError("graph: words are no list of 32-bit integers")
     graph = from_words(words)
     _check_plain(graph)
     states = _names(content["states"], len(graph.states), "states")

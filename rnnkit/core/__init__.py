@@ -6,25 +6,37 @@ status becomes an exception. What the functions do is told in csrc/.
 """
 
 from rnnkit.core._core import (
+    FORMAT_VERSION,
     Program,
     Solver,
     State,
     Weights,
     Window,
+    checksum,
     default_threads,
+    draw,
     isa,
     openmp_runtime,
+    read_container,
+    read_model,
     supported_isas,
+    uniform,
 )
 
 __all__ = [
+    "FORMAT_VERSION",
     "Program",
     "Solver",
     "State",
     "Weights",
     "Window",
+    "checksum",
     "default_threads",
+    "draw",
     "isa",
     "openmp_runtime",
+    "read_container",
+    "read_model",
     "supported_isas",
+    "uniform",
 ]

@@ -24,7 +24,7 @@ import math
 
 import numpy as np
 
-from rnnkit.errors import GraphError, NonFiniteError
+from rnnkit.errors import GraphError, ModelFormatError, NonFiniteError
 
 DTYPES = {"float32": rk.RK_FLOAT32, "float64": rk.RK_FLOAT64}
 SOLVERS = {
@@ -927,3 +927,100 @@ def default_threads():
 def openmp_runtime():
     """Return name and version of the OpenMP runtime, or "none"."""
     return rk.rk_threads_runtime().decode()
+
+
+# --------------------------------------------------------------------------- sampling
+
+def uniform(uint64_t seed, uint64_t stream, uint64_t position):
+    """Return number `position` of a stream of random numbers in [0, 1)."""
+    return rk.rk_uniform(seed, stream, position)
+
+
+def draw(const double[::1] scores not None, double uniform, *, double temperature=1.0,
+         size_t top_k=0, double top_p=1.0):
+    """Draw a token; see `rnnkit.runtime.sampling.draw`. top_k 0: all."""
+    cdef size_t n = positive("the number of scores", scores.shape[0])
+    cdef rk.rk_draw_options how
+    cdef int32_t[::1] ids = np.empty(n, np.int32)
+    cdef double[::1] cumulative = np.empty(n)
+    cdef int32_t token
+    how.temperature = temperature
+    how.top_k = top_k
+    how.top_p = top_p
+    with nogil:
+        token = rk.rk_draw(&scores[0], n, &how, uniform, &ids[0], &cumulative[0])
+    return token
+
+
+# ------------------------------------------------------------------------ model files
+
+FORMAT_VERSION = rk.RK_FORMAT_VERSION
+ELEMENTS = {"F32": "<f4", "F64": "<f8", "I32": "<i4", "I64": "<i8", "U8": "u1"}
+
+
+def checksum(bytes data not None, uint64_t seed=0):
+    """Return the XXH64 of some bytes."""
+    return rk.rk_checksum(<const char *>data, <size_t>len(data), seed)
+
+
+cdef object contents(bytes data, const rk.rk_container *container):
+    """The tensors as views of `data`, and the metadata; both as dictionaries."""
+    cdef const char *first = data
+    cdef const rk.rk_stored *stored
+    cdef const rk.rk_entry *entry
+    cdef size_t i, k
+    tensors, metadata = {}, {}
+    for i in range(container.n_tensors):
+        stored = &container.tensors[i]
+        shape = [stored.shape[k] for k in range(<size_t>stored.rank)]
+        dtype = ELEMENTS[rk.rk_element_name(stored.element).decode()]
+        flat = np.frombuffer(data, dtype, math.prod(shape),
+                             <const char *>stored.data - first)
+        tensors[stored.name.decode()] = flat.reshape(shape)
+    for i in range(container.n_entries):
+        entry = &container.entries[i]
+        metadata[entry.name.decode()] = entry.value[:entry.n_bytes].decode("utf-8")
+    return tensors, metadata
+
+
+cdef int check_file(rk.rk_status status, rk.rk_error *error) except -1:
+    """Raise what is wrong with a file."""
+    if status == rk.RK_OK or status == rk.RK_NOMEM:
+        return check(status, error)
+    raise ModelFormatError(error.text.decode("utf-8", "replace"))
+
+
+def read_container(bytes data not None):
+    """Return tensors (views of `data`) and metadata of a file of any kind.
+
+    Raises
+    ------
+    ModelFormatError
+        When a byte of it is not as rnnkit would have written it.
+    """
+    cdef rk.rk_container container
+    cdef rk.rk_error error
+    cdef rk.rk_status status
+    cdef const char *first = data
+    cdef size_t n_bytes = <size_t>len(data)
+    with nogil:
+        status = rk.rk_container_open(&container, first, n_bytes, &error)
+    check_file(status, &error)
+    found = contents(data, &container)
+    rk.rk_container_close(&container)
+    return found
+
+
+def read_model(bytes data not None):
+    """Return what `read_container` does, of a file that holds a whole and sound model."""
+    cdef rk.rk_modelfile file
+    cdef rk.rk_error error
+    cdef rk.rk_status status
+    cdef const char *first = data
+    cdef size_t n_bytes = <size_t>len(data)
+    with nogil:
+        status = rk.rk_modelfile_open(&file, first, n_bytes, &error)
+    check_file(status, &error)
+    found = contents(data, &file.container)
+    rk.rk_modelfile_close(&file)
+    return found

@@ -74,6 +74,57 @@ cdef extern from "heads/head.h" nogil:
         RK_SAMPLED
         RK_ADAPTIVE
 
+cdef extern from "sampling/sampling.h" nogil:
+    struct rk_draw_options:
+        double temperature
+        size_t top_k
+        double top_p
+
+    double rk_uniform(uint64_t seed, uint64_t stream, uint64_t position)
+    int32_t rk_draw(const double *scores, size_t n, const rk_draw_options *how,
+                    double uniform, int32_t *ids, double *cumulative)
+
+cdef extern from "modelfile/checksum.h" nogil:
+    uint64_t rk_checksum(const void *data, size_t n_bytes, uint64_t seed)
+
+cdef extern from "modelfile/container.h" nogil:
+    enum:
+        RK_FORMAT_VERSION
+
+    enum rk_element:
+        pass
+
+    const char *rk_element_name(rk_element element)
+
+    struct rk_stored:
+        const char *name
+        rk_element element
+        int rank
+        size_t shape[4]
+        const void *data
+
+    struct rk_entry:
+        const char *name
+        const char *value
+        size_t n_bytes
+
+    struct rk_container:
+        rk_stored *tensors
+        rk_entry *entries
+        size_t n_tensors, n_entries
+
+    rk_status rk_container_open(rk_container *container, const void *data, size_t n_bytes,
+                                rk_error *error)
+    void rk_container_close(rk_container *container)
+
+cdef extern from "modelfile/modelfile.h" nogil:
+    struct rk_modelfile:
+        rk_container container
+
+    rk_status rk_modelfile_open(rk_modelfile *file, const void *data, size_t n_bytes,
+                                rk_error *error)
+    void rk_modelfile_close(rk_modelfile *file)
+
 cdef extern from "network/network.h" nogil:
     enum:
         RK_MAX_LAYERS

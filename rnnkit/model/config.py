@@ -102,6 +102,15 @@ class NetworkConfig:
         return (*self.graphs, projection)
 
     @property
+    def prediction_layers(self) -> tuple[Graph, ...]:
+        """The same as they predict: with the expectation of zoneout."""
+        rates = dict(self.zoneout)
+        return tuple(
+            with_zoneout(graph, rates) if rates and graph.states else graph
+            for graph in self.layers
+        )
+
+    @property
     def top_width(self) -> int:
         """Width of the top cell's output."""
         return self.graphs[-1].output_width

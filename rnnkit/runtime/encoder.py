@@ -214,7 +214,8 @@ class TextEncoder:
         """Return what a model file keeps: a small dictionary, and the vocabulary."""
         state = dict(self.tokenizer.get_state())
         tokens = tuple(state.pop("vocabulary"))
-        return {**self.origin, "state": state}, tokens
+        ids = {"end_id": self.end_id, "unk_id": self.unk_id}
+        return {**self.origin, **ids, "state": state}, tokens
 
 
 class IdEncoder:

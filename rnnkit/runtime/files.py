@@ -71,13 +71,11 @@ def record_of(model: LanguageModel) -> ModelRecord:
 def _encoder_of(record: ModelRecord, plugins: Collection[str]) -> Encoder:
     """Return the encoder of a file; imports a package only when the caller named it."""
     if record.tokens is None:
-        if record.tokenizer or record.config.vocab_size < 2:
-            raise ModelFormatError("tokenizer: it needs a vocabulary, there is none")
+        if record.config.vocab_size < 2:
+            raise ModelFormatError("network: a model of ids has two of them at least")
         return IdEncoder(record.config.vocab_size - 1)
     facts = dict(record.tokenizer)
-    state = facts.pop("state", None)
-    if state is None:
-        raise ModelFormatError("tokenizer: its state is missing")
+    state, *ids = (facts.pop(name) for name in ("state", "end_id", "unk_id"))
     name, package = facts["name"], facts["distribution"]
     if name not in BUILT_IN["tokenizer"] and name not in plugins:
         raise PluginError(
@@ -89,4 +87,6 @@ def _encoder_of(record: ModelRecord, plugins: Collection[str]) -> Encoder:
     tokenizer = cls.from_state({**state, "vocabulary": list(record.tokens)})
     if list(tokenizer.vocabulary_) != list(record.tokens):
         raise ModelFormatError("tokenizer: it does not have the vocabulary of the file")
+    if [tokenizer.end_id, tokenizer.unk_id] != ids:
+        raise ModelFormatError("tokenizer: it does not have the ids of the file")
     return TextEncoder(tokenizer, facts)

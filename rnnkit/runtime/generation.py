@@ -13,7 +13,7 @@ from rnnkit.runtime.controls import Controls
 from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.generation_config import GenerationConfig
 from rnnkit.runtime.rows import Rows, Start, as_read
-from rnnkit.runtime.sampling import draw, seed_from, uniforms
+from rnnkit.runtime.sampling import draw, seed_from, uniform
 from rnnkit.runtime.sweep import MAX_ROWS
 
 
@@ -115,7 +115,7 @@ def _sampled(
         rows = start([as_read(prompt, controls.end_id) for prompt in part])
         rows.take(np.repeat(range(len(part)), n_each).tolist())
         drafts = [
-            _Draft(prompt, uniforms(seed, first + i + (j << 32)))
+            _Draft(prompt, seed, first + i + (j << 32))
             for i, prompt in enumerate(part)
             for j in range(n_each)
         ]
@@ -130,7 +130,8 @@ class _Draft:
     """A continuation that is being drawn."""
 
     prompt: np.ndarray
-    uniforms: np.random.Generator
+    seed: int
+    number: int
     new: list[int] = field(default_factory=list)
 
 
@@ -149,7 +150,7 @@ def _draw_rows(
         ):
             token = draw(
                 controls.apply(log_p, draft.prompt, draft.new),
-                draft.uniforms.random(),
+                uniform(draft.seed, draft.number, len(draft.new)),
                 temperature=config.temperature,
                 top_k=config.top_k,
                 top_p=config.top_p,

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnkit import core
 from rnnkit.errors import ParameterError
 
 
@@ -49,30 +50,26 @@ def draw(
     never : int, optional
         The id of a token that must not be drawn.
     """
-    scores = log_probabilities.astype(np.float64, copy=never is not None)
+    scores = np.array(log_probabilities, np.float64)
     if never is not None:
         scores[never] = -np.inf
-    n_kept = len(scores) if top_k is None else min(top_k, len(scores))
-    ranked = likeliest(scores, 1 if temperature == 0.0 else n_kept)
-    if len(ranked) == 1:
-        return int(ranked[0])
-    scores = scores[ranked]
-    with np.errstate(over="ignore"):  # a temperature near 0: the difference is -inf
-        cumulative = np.cumsum(np.exp((scores - scores[0]) / temperature))
-    if top_p is not None:
-        n_kept = 1 + int(np.searchsorted(cumulative, top_p * cumulative[-1]))
-        cumulative = cumulative[:n_kept]
-    rank = int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"))
-    return int(ranked[min(rank, len(cumulative) - 1)])
+    return core.draw(
+        scores,
+        uniform,
+        temperature=temperature,
+        top_k=top_k or 0,
+        top_p=1.0 if top_p is None else top_p,
+    )
 
 
-def uniforms(seed: int, stream: int) -> np.random.Generator:
-    """Return the source of random numbers of prompt number `stream`.
+def uniform(seed: int, stream: int, position: int) -> float:
+    """Return random number `position` of prompt number `stream`, in [0, 1).
 
-    A counter-based generator keyed by (seed, stream): the draws of a prompt depend
-    neither on the other prompts nor on the machine.
+    That of NumPy's Philox(key=[seed, stream]), from a counter: the draws of a prompt
+    depend neither on the other prompts nor on the machine, and a C program with the
+    same seed draws the same.
     """
-    return np.random.Generator(np.random.Philox(key=[seed, stream]))
+    return core.uniform(seed, stream, position)
 
 
 def seed_from(random_state: Any) -> int:

@@ -1,39 +1,33 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A trained model as one safetensors file, and back, with everything checked.
+"""A trained model as one safetensors file, and back.
 
-Tensors: the parameters under PyTorch's names; `rnn.graph_l{k}`, the equations of layer
-k as the JSON of its graph; `vocabulary`, each token as its length (4 bytes) and UTF-8;
-the curves of training. Metadata, each a string of JSON: `network` (sizes), `cell` and
-`tokenizer` (names, packages and versions that they came from), `parameters` of the
-estimator, `history`. `network` says what its head is where this is no plain softmax,
-that there is a projection where there is one, and the rates of zoneout by state where
-there are any. A graph is run from the file, so no file needs a cell's package.
+Here it is written; csrc/modelfile reads it, and refuses what is not whole and sound.
+What is left to check are the facts that only Python knows. docs/model_format.md has the
+form.
 """
 
 import importlib
 import os
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rnnkit.compiler import Graph
+from rnnkit.core import read_model
 from rnnkit.errors import GraphError, ModelFormatError
 from rnnkit.model import Head, NetworkConfig, named_parameters
 from rnnkit.storage.files import replace_file
 from rnnkit.storage.safetensors import (
     FORMAT_VERSION,
     canonical_json,
-    decode,
     encode,
     strict_json,
 )
 
-MAX_VOCABULARY = 1 << 24
-MAX_LAYERS = 64
 CURVES = ("history.loss_curve", "history.validation_loss_curve")
 METADATA = ("network", "cell", "tokenizer", "parameters", "history")
 ORIGIN: dict[str, tuple[type, ...]] = {
@@ -42,16 +36,9 @@ ORIGIN: dict[str, tuple[type, ...]] = {
     "version": (str, type(None)),
     "is_name": (bool,),
 }
-NETWORK = {
-    "vocab_size": int,
-    "embedding_size": int,
-    "num_layers": int,
-    "tie_weights": bool,
-    "dtype": str,
-}
-HEADS: dict[str, dict[str, type]] = {  # what is said of a head, beside its kind
-    "adaptive": {"cutoffs": list, "div_value": float},
-    "sampled": {"n_samples": int},
+HEADS = {  # what is said of a head, beside its kind
+    "adaptive": ("cutoffs", "div_value"),
+    "sampled": ("n_samples",),
 }
 
 
@@ -69,8 +56,8 @@ class ModelRecord:
         The vocabulary in order of the ids; None for a model of ids.
     cell, tokenizer : dict
         Where the cell and the tokenizer came from (name, distribution, version, and
-        whether they were asked for by name); the cell's parameters, the tokenizer's
-        state. Empty where nothing is known, or there is none.
+        whether they were asked for by name); the cell's parameters; the tokenizer's
+        `state`, `end_id` and `unk_id`. Empty where nothing is known, or there is none.
     parameters : dict
         The estimator's parameters.
     history : dict
@@ -106,38 +93,28 @@ def load_model(path: str | os.PathLike[str]) -> ModelRecord:
 
 def to_bytes(record: ModelRecord) -> bytes:
     """Return the one encoding of `record`."""
-    config = record.config
     tensors = {name: np.asarray(value) for name, value in record.values.items()}
-    for k, graph in enumerate(config.graphs):
-        tensors[f"rnn.graph_l{k}"] = _text_tensor(graph.to_json())
+    for k, graph in enumerate(record.config.graphs):
+        tensors[f"rnn.graph_l{k}"] = graph.to_words()
+        tensors[f"rnn.cell_l{k}"] = _text_tensor(graph.to_json())
+    tensors |= _prediction_graphs(record.config)
+    tokenizer = dict(record.tokenizer)
     if record.tokens is not None:
-        tensors["vocabulary"] = _vocabulary_tensor(record.tokens)
+        state = canonical_json(tokenizer.pop("state"))
+        tensors["tokenizer.state"] = _text_tensor(state)
+        tensors |= _vocabulary_tensors(record.tokens)
     history = dict(record.history)
     for name in CURVES:
         curve = history.pop(name.partition(".")[2], None)
         if curve:
             tensors[name] = np.array(curve, np.float64)
-    network: dict[str, Any] = {
-        "vocab_size": config.vocab_size,
-        "embedding_size": config.embedding_size,
-        "num_layers": config.num_layers,
-        "tie_weights": config.tie_weights,
-        "dtype": config.dtype,
-    }
-    if config.projection:
-        network["projection"] = True
-    if config.head.kind in HEADS:
-        values = {name: getattr(config.head, name) for name in HEADS[config.head.kind]}
-        network["head"] = {"kind": config.head.kind, **values}
-    if config.zoneout:
-        network["zoneout"] = dict(config.zoneout)
     metadata = {
         "format": "rnnkit",
         "format_version": str(FORMAT_VERSION),
         "rnnkit_version": _rnnkit_version(),
-        "network": canonical_json(network),
+        "network": canonical_json(_network(record.config)),
         "cell": canonical_json(record.cell),
-        "tokenizer": canonical_json(record.tokenizer),
+        "tokenizer": canonical_json(tokenizer),
         "parameters": canonical_json(record.parameters),
         "history": canonical_json(history),
     }
@@ -152,7 +129,7 @@ def from_bytes(data: bytes) -> ModelRecord:
     ModelFormatError
         When anything in it is wrong; the message says what.
     """
-    tensors, metadata = decode(data)
+    tensors, metadata = read_model(data)
     missing = {*METADATA, "rnnkit_version"} - set(metadata)
     if missing:
         raise ModelFormatError(f"the metadata have no {min(missing)!r}")
@@ -160,24 +137,52 @@ def from_bytes(data: bytes) -> ModelRecord:
     for name in ("cell", "tokenizer"):
         _check_origin(facts[name], name)
     config = _read_network(facts["network"], tensors)
-    values = _take_parameters(tensors, config)
+    tokens = None
+    if facts["tokenizer"]:
+        tokens = _read_vocabulary(tensors)
+        state = tensors["tokenizer.state"].tobytes().decode("ascii", "replace")
+        facts["tokenizer"]["state"] = _read_object(state, "tokenizer.state")
     history = facts["history"]
     for name in CURVES:
-        history[name.partition(".")[2]] = _take_curve(tensors, name)
-    tokens = _take_vocabulary(tensors, config.vocab_size)
-    if tensors:
-        raise ModelFormatError(
-            f"tensor {min(tensors)!r} belongs to no part of the model"
-        )
+        curve = tensors.get(name, np.empty(0))
+        history[name.partition(".")[2]] = [float(loss) for loss in curve]
     return ModelRecord(
         config=config,
-        values=values,
+        values=_values(tensors, config),
         tokens=tokens,
         cell=facts["cell"],
         tokenizer=facts["tokenizer"],
         parameters=facts["parameters"],
         history=history,
     )
+
+
+def _network(config: NetworkConfig) -> dict[str, Any]:
+    """Return the metadata `network`; csrc/modelfile/config.c reads what stands here."""
+    facts: dict[str, Any] = {
+        "vocab_size": config.vocab_size,
+        "embedding_size": config.embedding_size,
+        "num_layers": config.num_layers,
+        "tie_weights": config.tie_weights,
+        "dtype": config.dtype,
+    }
+    if config.head.kind in HEADS:
+        values = {name: getattr(config.head, name) for name in HEADS[config.head.kind]}
+        facts["head"] = {"kind": config.head.kind, **values}
+    if config.projection:
+        facts["projection"] = True
+    if config.zoneout:
+        facts["zoneout"] = dict(config.zoneout)
+    return facts
+
+
+def _prediction_graphs(config: NetworkConfig) -> dict[str, np.ndarray]:
+    """Return, for readers that derive nothing, the graphs that are not a cell's."""
+    return {
+        f"prediction.graph_l{k}": graph.to_words()
+        for k, graph in enumerate(config.prediction_layers)
+        if config.zoneout or k >= config.num_layers
+    }
 
 
 def _read_object(text: str, name: str) -> dict[str, Any]:
@@ -195,157 +200,86 @@ def _check_origin(facts: dict[str, Any], what: str) -> None:
     for name, kinds in ORIGIN.items():
         if facts and not (name in facts and isinstance(facts[name], kinds)):
             raise ModelFormatError(f"{what}: {name!r} is missing or of a wrong type")
-    inner = "parameters" if what == "cell" else "state"
-    if not isinstance(facts.get(inner), (dict, type(None))):
-        raise ModelFormatError(f"{what}: {inner!r} is no JSON object")
+    if not isinstance(facts.get("parameters"), (dict, type(None))):
+        raise ModelFormatError(f"{what}: 'parameters' is no JSON object")
 
 
 def _read_network(
     facts: dict[str, Any], tensors: dict[str, np.ndarray]
 ) -> NetworkConfig:
-    """Return the network that the file describes; takes its graphs from `tensors`."""
-    for name, kind in NETWORK.items():
-        if type(facts.get(name)) is not kind:
-            raise ModelFormatError(f"network: {name!r} must be of type {kind.__name__}")
-    if not 1 <= facts["vocab_size"] <= MAX_VOCABULARY:
-        raise ModelFormatError(f"network: a vocabulary of {facts['vocab_size']} tokens")
-    if not 1 <= facts["num_layers"] <= MAX_LAYERS:
-        raise ModelFormatError(f"network: {facts['num_layers']} layers")
-    if facts.get("projection", True) is not True:
-        raise ModelFormatError("network: 'projection' must be true, or not be there")
-    graphs = tuple(_take_graph(tensors, k) for k in range(facts["num_layers"]))
+    """Return the network of facts that the core has found to be right."""
+    facts["graphs"] = tuple(
+        _read_graph(tensors, k) for k in range(facts.pop("num_layers"))
+    )
+    if "head" in facts:
+        head = dict(facts["head"])
+        if "cutoffs" in head:
+            head["cutoffs"] = tuple(head["cutoffs"])
+        if not isinstance(head.get("div_value", 1.0), float):
+            raise ModelFormatError("network: 'head': 'div_value' must be a real number")
+    if "zoneout" in facts:
+        facts["zoneout"] = _read_zoneout(facts["zoneout"])
     try:
-        return NetworkConfig(
-            vocab_size=facts["vocab_size"],
-            embedding_size=facts["embedding_size"],
-            graphs=graphs,
-            tie_weights=facts["tie_weights"],
-            projection="projection" in facts,
-            dtype=facts["dtype"],
-            head=_read_head(facts.get("head", {"kind": "softmax"})),
-            zoneout=_read_zoneout(facts.get("zoneout", {})),
-        )
+        if "head" in facts:
+            facts["head"] = Head(**head)
+        config = NetworkConfig(**facts)
     except ValueError as error:
         raise ModelFormatError(f"network: {error}") from None
-
-
-def _read_head(facts: Any) -> Head:
-    """Return the head that a file describes; one that says nothing has a softmax."""
-    if facts == {"kind": "softmax"}:
-        return Head()
-    kind = facts.get("kind") if isinstance(facts, dict) else None
-    kinds = HEADS.get(kind) if isinstance(kind, str) else None
-    if kinds is None or set(facts) != {"kind", *kinds}:
-        raise ModelFormatError("network: 'head' is of no known form")
-    for name, expected in kinds.items():
-        if type(facts[name]) is not expected:
-            raise ModelFormatError(
-                f"network: 'head': {name!r} must be of type {expected.__name__}"
-            )
-    if any(type(cutoff) is not int for cutoff in facts.get("cutoffs", ())):
-        raise ModelFormatError("network: 'head': 'cutoffs' must be a list of int")
-    given: dict[str, Any] = dict(facts)
-    if "cutoffs" in given:
-        given["cutoffs"] = tuple(given["cutoffs"])
-    return Head(**given)
+    for name, words in _prediction_graphs(config).items():
+        if not np.array_equal(tensors[name], words):
+            raise ModelFormatError(f"{name} is not what follows from 'network'")
+    return config
 
 
 def _read_zoneout(facts: Any) -> tuple[tuple[str, float], ...]:
-    """Return the rates by state; a file that says nothing has none."""
-    if not isinstance(facts, dict) or any(type(r) is not float for r in facts.values()):
+    """Return the rates by state, of which there must be some."""
+    known = isinstance(facts, dict) and facts
+    if not known or any(type(rate) is not float for rate in facts.values()):
         raise ModelFormatError("network: 'zoneout' must be numbers by name")
     return tuple(sorted(facts.items()))
 
 
-def _take(tensors: dict[str, np.ndarray], name: str, dtype: str) -> np.ndarray:
-    """Remove a tensor that must be there and of this dtype."""
-    value = tensors.pop(name, None)
-    if value is None:
-        raise ModelFormatError(f"tensor {name!r} is missing")
-    if value.dtype != np.dtype(dtype):
-        raise ModelFormatError(
-            f"tensor {name!r} has dtype {value.dtype}, it must be {dtype}"
-        )
-    return value
-
-
-def _take_graph(tensors: dict[str, np.ndarray], k: int) -> Graph:
-    name = f"rnn.graph_l{k}"
-    content = _take(tensors, name, "uint8").tobytes()
+def _read_graph(tensors: dict[str, np.ndarray], k: int) -> Graph:
+    """Return the graph of a layer: its words, and what these cannot say."""
+    text = tensors[f"rnn.cell_l{k}"].tobytes()
     try:
-        text = content.decode("ascii")
-        graph = Graph.from_json(text)
-    except (GraphError, UnicodeDecodeError) as error:
-        raise ModelFormatError(f"{name}: {error}") from None
-    if graph.to_json() != text:
-        raise ModelFormatError(f"{name}: the graph is not in the canonical form")
+        graph = Graph.from_json(tensors[f"rnn.graph_l{k}"], text)
+    except GraphError as error:
+        raise ModelFormatError(f"layer {k}: {error}") from None
+    if graph.to_json().encode("ascii") != text:
+        raise ModelFormatError(f"rnn.cell_l{k} is not in the canonical form")
     return graph
 
 
-def _take_parameters(
+def _values(
     tensors: dict[str, np.ndarray], config: NetworkConfig
 ) -> dict[str, np.ndarray]:
-    """Remove the parameters, each of which must fit the network and be finite."""
+    """Return the parameters, which stand where core and Python alike expect them."""
     values = {}
     for parameter in named_parameters(config):
-        name = parameter.name
-        value = _take(tensors, name, config.dtype)
-        if value.shape != parameter.shape:
+        value = tensors.get(parameter.name)
+        if value is None or value.shape != parameter.shape:
             raise ModelFormatError(
-                f"tensor {name!r} has shape {value.shape}, "
-                f"the network needs {parameter.shape}"
+                f"tensor {parameter.name!r} does not have the shape {parameter.shape}"
             )
-        if not np.isfinite(value).all():
-            raise ModelFormatError(f"tensor {name!r} holds NaN or infinity")
-        values[name] = value
+        values[parameter.name] = value
     return values
 
 
-def _take_curve(tensors: dict[str, np.ndarray], name: str) -> list[float]:
-    """Remove a curve of the training; none is an empty one."""
-    if name not in tensors:
-        return []
-    curve = _take(tensors, name, "float64")
-    if curve.ndim != 1 or not np.isfinite(curve).all():
-        raise ModelFormatError(f"tensor {name!r} must be a list of finite numbers")
-    return [float(loss) for loss in curve]
+def _read_vocabulary(tensors: dict[str, np.ndarray]) -> tuple[str, ...]:
+    text, places = tensors["vocabulary"].tobytes(), tensors["vocabulary.offsets"]
+    return tuple(
+        text[begin:end].decode("utf-8") for begin, end in pairwise(places.tolist())
+    )
 
 
-def _take_vocabulary(
-    tensors: dict[str, np.ndarray], vocab_size: int
-) -> tuple[str, ...] | None:
-    """Remove the vocabulary, if there is one: as many tokens as the network has."""
-    if "vocabulary" not in tensors:
-        return None
-    content = _take(tensors, "vocabulary", "uint8").tobytes()
-    tokens: list[str] = []
-    place = 0
-    while place < len(content) and len(tokens) <= vocab_size:
-        length = int.from_bytes(content[place : place + 4], "little")
-        place += 4 + length
-        if place > len(content):
-            raise ModelFormatError(f"vocabulary: token {len(tokens)} is cut off")
-        try:
-            tokens.append(content[place - length : place].decode("utf-8"))
-        except UnicodeDecodeError:
-            raise ModelFormatError(
-                f"vocabulary: token {len(tokens)} is not UTF-8"
-            ) from None
-    if len(tokens) != vocab_size:
-        raise ModelFormatError(
-            f"the vocabulary does not hold {vocab_size} tokens, as the network needs"
-        )
-    if len(set(tokens)) != len(tokens):
-        raise ModelFormatError("the vocabulary holds a token twice")
-    return tuple(tokens)
-
-
-def _vocabulary_tensor(tokens: Sequence[str]) -> np.ndarray:
-    parts = []
-    for token in tokens:
-        content = token.encode("utf-8")
-        parts += [struct.pack("<I", len(content)), content]
-    return np.frombuffer(b"".join(parts), np.uint8)
+def _vocabulary_tensors(tokens: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return all tokens end to end in UTF-8, and the places where they begin."""
+    parts = [token.encode("utf-8") for token in tokens]
+    return {
+        "vocabulary": np.frombuffer(b"".join(parts), np.uint8),
+        "vocabulary.offsets": np.cumsum([0, *map(len, parts)], dtype=np.int64),
+    }
 
 
 def _text_tensor(text: str) -> np.ndarray:

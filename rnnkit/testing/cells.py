@@ -88,7 +88,7 @@ class CellTests:
 
     def stored(self, graph: Graph) -> Graph:
         """The graph as a model file gives it back."""
-        return Graph.from_json(graph.to_json())
+        return Graph.from_json(graph.to_words(), graph.to_json())
 
     def run(self, bench: Bench, batch: Batch, states: Any = None, **how: Any) -> Result:
         """A window on the core."""

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What the files of csrc/api know together: include/rnnkit.h from within.
+ */
+#ifndef RK_API_H
+#define RK_API_H
+
+#include <rnnkit.h>
+
+#include "modelfile/modelfile.h"
+
+struct rnnkit_model {
+    struct rk_modelfile file; /* opened; the file's own bytes are gone */
+    struct rk_weights *weights;
+    uint64_t checksum;
+};
+
+/* A status of the core as the user knows it, and its message. */
+rnnkit_status rk_report(enum rk_status status, const struct rk_error *reason,
+                        rnnkit_error *error);
+
+#endif
