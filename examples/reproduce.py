@@ -48,6 +48,7 @@ PTB, SHAKESPEARE, NAMES = "ptb_word", "tinyshakespeare", "names"
 SIX = {"max_iter": 6}
 ROWS = {
     "ptb_zaremba_small": Row(PTB, "zaremba_small", "114.5; 115.9 in a rerun"),
+    "ptb_words_6": Row(PTB, "words_fast", "110.44 by SGD on a plateau"),
     "ptb_pytorch_6": Row(PTB, "pytorch_small", "110.44", SIX),
     "ptb_pytorch_40": Row(PTB, "pytorch_small", "87.17"),
     "ptb_press_wolf_small": Row(PTB, "press_wolf_small", "100.9"),

@@ -139,6 +139,18 @@ RECIPES: dict[str, dict[str, Any]] = {
             "max_time": 6600.0,
         },
     },
+    "words_fast": {
+        "source": "rnnkit: the network of PyTorch's example in six epochs of one cycle "
+        "(docs/results.md)",
+        "parameters": PYTORCH
+        | {
+            "cell__forget_bias": 1.0,
+            "hidden_size": 200,
+            "dropout": 0.15,
+            "learning_rate": "one_cycle",
+            "max_iter": 6,
+        },
+    },
     "characters_fast": {
         "source": "rnnkit: a model of characters in three minutes; tinyshakespeare "
         "1.489 nats (docs/results.md)",
