@@ -89,7 +89,7 @@ def label(change):
 
 
 def table(found, names):
-    """Losses, a row for each setting; at its end the mean excess over what was chosen."""
+    """Losses, a row for each setting; and its mean difference from the first one."""
     lines = [
         "| setting | " + " | ".join(names) + " | mean difference |",
         "|---|" + "---|" * (len(names) + 1),
