@@ -23,7 +23,7 @@ from rnnkit.errors import NonFiniteError
 
 CHOSEN = {
     "learning_rate": "one_cycle",
-    "learning_rate_init": 4e-3,
+    "learning_rate_init": 8e-3,
     "max_grad_norm": 1.0,
     "dropout": 0.1,
 }
@@ -31,20 +31,23 @@ CHANGES = [
     {},
     {"learning_rate_init": 1e-3},
     {"learning_rate_init": 2e-3},
-    {"learning_rate_init": 8e-3},
+    {"learning_rate_init": 4e-3},
     {"learning_rate_init": 1.6e-2},
-    {"learning_rate": "constant", "learning_rate_init": 1e-3},
-    {"learning_rate": "constant"},
-    {"learning_rate": "linear"},
-    {"max_grad_norm": 0.25},
-    {"max_grad_norm": 5.0},
+    {
+        "learning_rate": "constant",
+        "learning_rate_init": 1e-3,
+        "max_grad_norm": 5.0,
+        "dropout": 0.0,
+    },
     {"dropout": 0.0},
     {"dropout": 0.2},
+    {"hidden_size": 256},
+    {"hidden_size": 256, "learning_rate_init": 4e-3},
+    {"num_layers": 2},
+    {"max_grad_norm": 5.0},
     {"batch_size": 16},
     {"bptt": 32},
     {"tie_weights": True},
-    {"num_layers": 2},
-    {"hidden_size": 256},
     {"cell": "gru"},
 ]
 

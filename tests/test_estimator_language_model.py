@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_models import PLAIN
 
 from rnnkit import RNNLanguageModel
 from rnnkit.cells import GRU, LSTM, RNN, Cell, tanh
@@ -34,8 +35,8 @@ TEXTS = [
 
 def make(**params: Any) -> RNNLanguageModel:
     """A model small enough to train in a blink."""
-    defaults = {"hidden_size": 7, "max_iter": 3, "random_state": 0, "n_threads": 1}
-    return RNNLanguageModel(**{**defaults, **params})
+    small = {"hidden_size": 7, "max_iter": 3, "random_state": 0, "n_threads": 1}
+    return RNNLanguageModel(**PLAIN | small | params)
 
 
 def bits(lm: RNNLanguageModel) -> bytes:
