@@ -42,12 +42,10 @@ CHANGES = [
     {"dropout": 0.0},
     {"dropout": 0.2},
     {"hidden_size": 256},
-    {"hidden_size": 256, "learning_rate_init": 4e-3},
     {"num_layers": 2},
     {"max_grad_norm": 5.0},
     {"batch_size": 16},
     {"bptt": 32},
-    {"tie_weights": True},
     {"cell": "gru"},
 ]
 
