@@ -597,3 +597,18 @@ def test_no_warnings_in_ordinary_use() -> None:
         warnings.simplefilter("error")
         lm = make(num_layers=2, dropout=0.1, early_stopping=True).fit(TEXTS * 5)
         lm.score(TEXTS), lm.generate("the"), lm.transform(TEXTS)
+
+
+def test_the_schedule_that_is_chosen_hangs_on_what_is_known_of_the_end() -> None:
+    chosen = {"learning_rate": "auto", "learning_rate_init": 0.02}
+    for named, how in (("one_cycle", {}), ("plateau", {"early_stopping": True})):
+        auto, told = (
+            make(**chosen | how | changes).fit(TEXTS * 5)
+            for changes in ({}, {"learning_rate": named})
+        )
+        assert bits(auto) == bits(told)
+    auto, told = (
+        make(**chosen | changes).partial_fit(TEXTS * 5)
+        for changes in ({}, {"learning_rate": "constant"})
+    )
+    assert bits(auto) == bits(told)

@@ -146,7 +146,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         The learning rate, or the highest one where `learning_rate` changes it.
     learning_rate : str, default="auto"
         "constant", "linear", "cosine" or "one_cycle" over the whole training; "auto":
-        one cycle in `fit`, constant in `partial_fit`, which knows no end;
+        "one_cycle" in `fit`, with `early_stopping` "plateau", and "constant" in
+        `partial_fit`, as far as the end is known;
         "exponential" halves it after each epoch from `decay_start` on; "plateau"
         divides by 4 after each epoch that is not the best; "adaptive" divides by 5
         after `n_iter_no_change` epochs without an improvement by `tol`.

@@ -94,7 +94,7 @@ def training_config(
     shared = {f.name for f in fields(TrainingConfig)} & set(params)
     settings = {name: params[name] for name in shared}
     if params["learning_rate"] == "auto":
-        settings["learning_rate"] = "constant" if endless else "one_cycle"
+        settings["learning_rate"] = _schedule(params, endless)
     shuffle = params["shuffle"]
     settings["shuffle"] = not params["carry_state"] if shuffle is None else shuffle
     settings["dropout"] = _dropout(params)
@@ -106,6 +106,13 @@ def training_config(
     settings["frozen"] = names(params["frozen"])
     settings["n_threads"] = resolve_threads(params["n_threads"])
     return TrainingConfig(**settings, seed=seed)
+
+
+def _schedule(params: dict[str, Any], endless: bool) -> str:
+    """Return the schedule that suits what is known of the end."""
+    if endless:
+        return "constant"
+    return "plateau" if params["early_stopping"] else "one_cycle"
 
 
 def _dropout(params: dict[str, Any]) -> Dropout:
