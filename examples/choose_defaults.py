@@ -41,12 +41,10 @@ CHANGES = [
     },
     {"dropout": 0.0},
     {"dropout": 0.2},
-    {"hidden_size": 256},
-    {"num_layers": 2},
-    {"max_grad_norm": 5.0},
     {"batch_size": 16},
     {"bptt": 32},
     {"cell": "gru"},
+    {"num_layers": 2},
 ]
 
 
