@@ -7,6 +7,7 @@
 #   make lint        checks of style and types alone
 #   make lib         the C library: build/lib/librnnkit.so, librnnkit.a and rnnkit.pc
 #   make install-lib PREFIX=/usr/local
+#   make amalgamation  the C library as two files: build/amalgamation/rnnkit.c and rnnkit.h
 #   make clean       remove what was built
 #
 # Each target sets up what it needs in .venv, once. PYTHON chooses the interpreter.
@@ -24,7 +25,7 @@ NATIVE := setup.py pyproject.toml $(wildcard csrc/*/*.[ch] rnnkit/core/*.p[yx][x
 CAPPED := $(wildcard $(addprefix tests/test_,core*.py program.py heads*.py solvers.py \
     cells*.py against_torch.py runtime.py estimator_language_model.py))
 
-.PHONY: demo test check-long bench lint lib install-lib clean
+.PHONY: demo test check-long bench lint lib install-lib amalgamation clean
 
 demo: $(VENV)/.built
 	$(VENV)/bin/rnnkit demo --output demo.rnn
@@ -86,6 +87,9 @@ install-lib: lib
 	cp include/rnnkit.h $(PREFIX)/include
 	cp $(LIB)/librnnkit.so $(LIB)/librnnkit.a $(PREFIX)/lib
 	cp $(LIB)/rnnkit.pc $(PREFIX)/lib/pkgconfig
+
+amalgamation:
+	$(PYTHON) tools/amalgamate.py build/amalgamation
 
 clean:
 	rm -rf demo.rnn build dist $(VENV) $(LONG) *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -53,7 +53,7 @@ RK_INLINE void RK_T(product_loop)(const struct rk_product_tile t, int rows, int 
     while (k > 0) {
         size_t count = k < RK_LANES ? k : RK_LANES;
         for (size_t i = 0; fetch && i < count; i++, fetch += RK_PANEL)
-            __builtin_prefetch(fetch, 0, 2); /* into L2 */
+            RK_FETCH(fetch);
         for (size_t i = 0; i < count; i++, b += RK_PANEL)
             RK_T(product_step)(acc, a + i * sizeof(RK_REAL), b, t.b_stride, rows, panels);
         a += t.a_stride;

@@ -109,7 +109,7 @@ static void term_run(struct row_block *block, const struct rk_kernels *kernels,
                      size_t batch, struct rk_product_tile tile, const struct rk_term *term,
                      size_t panel0, size_t panel1)
 {
-    char buffer[PART_PANELS * GATHERED_ROWS * RK_PANEL] __attribute__((aligned(RK_PANEL)));
+    _Alignas(RK_PANEL) char buffer[PART_PANELS * GATHERED_ROWS * RK_PANEL];
     size_t panels = divide_up(term->k, kernels->lanes), part = panels;
     /* A weight that only one tile reads need not stay in L1. */
     if (block->gathered || block->n_tiles > 1)

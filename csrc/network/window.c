@@ -290,7 +290,7 @@ enum rk_status rk_window_enter(struct rk_window *window, const struct rk_run *ru
     enum rk_status status = rk_run_check(run, error);
     if (status != RK_OK)
         return status;
-    if (__atomic_exchange_n(&window->running, true, __ATOMIC_ACQUIRE))
+    if (!rk_take(&window->running))
         return rk_fail(error, RK_INVALID,
                        "the window is in use by another call; each thread needs its own");
     return RK_OK;
@@ -298,7 +298,7 @@ enum rk_status rk_window_enter(struct rk_window *window, const struct rk_run *ru
 
 void rk_window_leave(struct rk_window *window)
 {
-    __atomic_store_n(&window->running, false, __ATOMIC_RELEASE);
+    rk_give_back(&window->running);
 }
 
 /* ------------------------------------------------------------------- results */

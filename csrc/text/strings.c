@@ -186,7 +186,9 @@ static bool reserve_slot(struct rk_strings *strings)
     rk_free(strings->slots);
     strings->slots = slots;
     strings->n_slots = n_slots;
-    strings->shift = 64 - __builtin_ctzll(n_slots);
+    strings->shift = 64;
+    for (size_t n = n_slots; n > 1; n /= 2)
+        strings->shift--;
     for (size_t i = 0; i < strings->n; i++) {
         uint64_t hash = strings->items[i].hash;
         struct rk_string_slot *slot =
