@@ -20,7 +20,7 @@ PLUGINS := $(patsubst %/pyproject.toml,./%,$(wildcard plugins/*/pyproject.toml))
 OFFLINE := "rnnkit: pip could not install what stands above. It needs a network or a local \
 index; behind a proxy set HTTPS_PROXY, then run make again."
 
-NATIVE := setup.py pyproject.toml $(wildcard csrc/*/*.[ch] rnnkit/core/*.p[yx][xd])
+NATIVE := setup.py pyproject.toml tools/amalgamate.py include/rnnkit.h $(wildcard csrc/*/*.[ch] rnnkit/core/*.p[yx][xd])
 # What the kernels and the core compute is tested under each instruction set.
 CAPPED := $(wildcard $(addprefix tests/test_,core*.py program.py heads*.py solvers.py \
     cells*.py against_torch.py runtime.py estimator_language_model.py))
@@ -93,6 +93,7 @@ amalgamation:
 
 clean:
 	rm -rf demo.rnn build dist $(VENV) $(LONG) *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(addprefix rnnkit/c_library/,include lib src)
 	rm -f rnnkit/core/_core.c rnnkit/core/_text.c rnnkit/core/*.so
 
 # An environment with what building and running need; a failure leaves nothing behind.

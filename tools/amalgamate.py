@@ -9,6 +9,7 @@ out what only training needs. Standard library only: setup.py runs this file, to
 """
 
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,13 +129,13 @@ def parts() -> Iterator[str]:
         yield from (f"#undef {macro}\n" for macro in dict.fromkeys(MACRO.findall(text)))
 
 
-def amalgamate(folder: Path) -> None:
-    """Write rnnkit.c and rnnkit.h into a folder, which is made."""
+def amalgamate(folder: Path, include: Path) -> None:
+    """Write rnnkit.c into `folder` and rnnkit.h into `include`, which are made."""
     folder.mkdir(parents=True, exist_ok=True)
+    include.mkdir(parents=True, exist_ok=True)
     (folder / "rnnkit.c").write_text("".join(parts()), "utf-8")
-    header = (ROOT / "include" / "rnnkit.h").read_text("utf-8")
-    (folder / "rnnkit.h").write_text(header, "utf-8")
+    shutil.copyfile(ROOT / "include" / "rnnkit.h", include / "rnnkit.h")
 
 
 if __name__ == "__main__":
-    amalgamate(Path(sys.argv[1]))
+    amalgamate(Path(sys.argv[1]), Path(sys.argv[1]))
