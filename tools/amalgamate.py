@@ -3,9 +3,9 @@
 
     python tools/amalgamate.py build/amalgamation
 
-All headers of csrc/ come first, once each, then all C files. What is not the interface is
-static there, so that nothing else than the interface can be linked, and a compiler leaves
-out what only training needs. Standard library only: setup.py runs this file, too.
+All headers of csrc/ come first, once each, then all C files. What is not the interface
+is static there, so that nothing else can be linked, and a compiler leaves out what only
+training needs. Standard library only: setup.py runs this file, too.
 """
 
 import re
@@ -76,7 +76,7 @@ def source(name: str) -> str:
 
 
 def headers(names: list[str], found: dict[str, str]) -> None:
-    """Add the headers that files include to `found`, those that they need before them."""
+    """Add the headers that files include to `found`, each behind those it needs."""
     for name in names:
         text = source(name)
         headers(INCLUDE.findall(text), found)
@@ -109,8 +109,10 @@ def parts() -> Iterator[str]:
     """The parts of rnnkit.c."""
     notice = (ROOT / "LICENSE").read_text("utf-8").rstrip()
     yield "/* SPDX-License-Identifier: BSD-3-Clause\n *\n"
-    yield " * rnnkit in one file; tools/amalgamate.py made it. Its interface is rnnkit.h.\n"
-    yield re.sub(r"^", " * ", "\n" + notice, flags=re.MULTILINE).replace(" * \n", " *\n")
+    yield " * rnnkit in one file, with the interface rnnkit.h.\n"
+    yield re.sub(r"^", " * ", "\n" + notice, flags=re.MULTILINE).replace(
+        " * \n", " *\n"
+    )
     yield "\n */\n" + PROLOGUE
     files = [
         path.relative_to(ROOT / "csrc").as_posix()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The C library inside the package: where its header, its library and its source are.
 
-Building rnnkit puts them here (setup.py): include/rnnkit.h, lib/librnnkit.a and .so, and
-src/rnnkit.c, the whole library in one file.
+Building rnnkit puts them here (setup.py): include/rnnkit.h, lib/librnnkit.a and .so,
+and src/rnnkit.c, the whole library in one file.
 """
 
 from pathlib import Path
