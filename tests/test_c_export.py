@@ -112,6 +112,24 @@ def test_programs_predict_with_it(
 
 
 @needs_cc
+def test_two_models_share_what_the_first_one_brings(
+    exported: tuple[RNNLanguageModel, Path], compiled: str, tmp_path: Path
+) -> None:
+    fitted(tokenizer="char").export_c(tmp_path / "letters.c")
+    exported[0].export_c(tmp_path / "pets.c")
+    (tmp_path / "program.c").write_text(
+        '#include "pets.h"\n#include "letters.h"\n#include <stdio.h>\nint main(void) {\n'
+        "rnnkit_model *a, *b;\n"
+        "if (pets_model(&a, NULL) || letters_model(&b, NULL)) return 1;\n"
+        "int is_larger = rnnkit_model_n_tokens(b) > rnnkit_model_n_tokens(a);\n"
+        "rnnkit_model_free(a);\nrnnkit_model_free(b);\n"
+        'return puts(is_larger ? "larger" : "smaller") < 0; }\n'
+    )
+    sources = ["-DRNNKIT_LINKED", "program.c", "letters.c", compiled, "-lm"]
+    assert run([build(tmp_path, "program", *STRICT, *sources)]) == "larger\n"
+
+
+@needs_cc
 @pytest.mark.parametrize(
     ("tokenizer", "cell", "more"),
     [

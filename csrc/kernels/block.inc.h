@@ -56,11 +56,8 @@ RK_INLINE v_words RK_T(words_mul)(v_words a, uint64_t b)
 RK_INLINE void RK_T(philox)(v_words *low, v_words *high, uint32_t first,
                             const uint32_t counter[4], uint64_t seed)
 {
-    uint64_t firsts[RK_DL];
-    for (int i = 0; i < RK_DL; i++)
-        firsts[i] = first + (uint32_t)i;
-    v_words x0, zero = {0};
-    memcpy(&x0, firsts, sizeof x0);
+    const v_words zero = {0};
+    v_words x0 = v_count(first);
     v_words x1 = zero + counter[1], x2 = zero + counter[2], x3 = zero + counter[3];
     uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
     for (int round = 0; round < 10; round++) {
@@ -81,12 +78,10 @@ RK_INLINE void RK_T(philox_words)(uint32_t *words, uint32_t first, size_t n,
                                   const uint32_t counter[4], uint64_t seed)
 {
     for (size_t i = 0; i < n; i += RK_DL) {
-        v_words vectors[2];
-        uint64_t pairs[2][RK_DL];
-        RK_T(philox)(&vectors[0], &vectors[1], first + (uint32_t)i, counter, seed);
-        memcpy(pairs, vectors, sizeof pairs);
+        v_words low, high;
+        RK_T(philox)(&low, &high, first + (uint32_t)i, counter, seed);
         for (int lane = 0; lane < RK_DL; lane++) {
-            uint64_t pair[2] = {pairs[0][lane], pairs[1][lane]};
+            uint64_t pair[2] = {v_word(low, lane), v_word(high, lane)};
             memcpy(words + 4 * (i + (size_t)lane), pair, sizeof pair);
         }
     }

@@ -87,6 +87,8 @@
 #define v_bits RK_T(v_bits)
 #define v_of_bits RK_T(v_of_bits)
 #define v_drop RK_T(v_drop)
+#define v_count RK_T(v_count)
+#define v_word RK_T(v_word)
 #define v_double_load RK_T(v_double_load)
 #define v_pin RK_T(v_pin)
 #define lanes_sum RK_T(lanes_sum)

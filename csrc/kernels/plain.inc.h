@@ -31,6 +31,9 @@ RK_INLINE v_real v_select(v_mask mask, v_real a, v_real b) { return mask ? a : b
 
 RK_INLINE v_real v_pin(v_real a) { return a; }
 
+RK_INLINE v_words v_count(uint32_t first) { return first; }
+RK_INLINE uint64_t v_word(v_words a, int lane) { return (void)lane, a; }
+
 RK_INLINE v_real v_drop(v_real a, const uint32_t *words, uint32_t last)
 {
     return *words <= last ? 0 : a;

@@ -34,6 +34,15 @@ RK_INLINE v_real v_drop(v_real a, const uint32_t *words, uint32_t last)
     return (v_real)((v_uint)a & ~drop);
 }
 
+RK_INLINE v_words v_count(uint32_t first)
+{
+    v_words a = {0};
+    for (int i = 0; i < RK_DL; i++)
+        a[i] = first + (uint32_t)i;
+    return a;
+}
+RK_INLINE uint64_t v_word(v_words a, int lane) { return a[lane]; }
+
 /* ---- fma ---- */
 RK_INLINE v_real v_fma(v_real a, v_real b, v_real c)
 {

@@ -30,6 +30,8 @@
  *   v_exp v_log v_sigmoid v_logsigmoid v_softplus v_tanh      (a), see math.inc.h
  *   v_double                a vector of RK_DL doubles, of the same bytes
  *   v_double_load(p)        RK_DL elements of RK_REAL at p, as doubles
+ *   v_words                 a vector of RK_DL 64-bit words, of the same bytes
+ *   v_count(n) v_word(a, i) n, n + 1 ...; word i of a
  *
  *   Across the lanes of one panel, v_real partial[RK_VP], by one fixed tree:
  *   lanes_sum(partial) lanes_max(partial) -> RK_REAL
