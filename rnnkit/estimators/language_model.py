@@ -27,6 +27,7 @@ from rnnkit.estimators.growth import with_encoder
 from rnnkit.estimators.prediction import PredictionMixin
 from rnnkit.estimators.settings import equations, network_config, training_config
 from rnnkit.estimators.vectors import Vectors
+from rnnkit.interchange.c_export import export_c
 from rnnkit.interchange.onnx_export import export_onnx
 from rnnkit.interchange.pytorch import to_torch_state_dict
 from rnnkit.model import Network
@@ -779,14 +780,36 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         """
         export_onnx(self._fitted(), path)
 
+    def export_c(self, path: str | os.PathLike[str]) -> None:
+        """Write the model as a C file that needs neither a model file nor a library.
+
+        Parameters
+        ----------
+        path : str or path
+            As in "pets.c"; functions are named after it. Its header, "pets.h", is
+            written beside it. docs/c_library.md tells how to use them.
+
+        Raises
+        ------
+        ParameterError
+            No C function can be named after the file.
+        NotBuiltError
+            This rnnkit was built without its C library.
+        """
+        export_c(self._stored(), path)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file, from which `rnnkit.load` makes it again.
 
         The name holds the old file or the new one, whatever happens on the way.
         """
+        save(self._stored(), path)
+
+    def _stored(self) -> LanguageModel:
+        """The model as files have it, with the parameters of this estimator."""
         model = self._fitted()
         facts = replace(model.facts, parameters=storable_parameters(self))
-        save(model.with_facts(facts), path)
+        return model.with_facts(facts)
 
     # ----------------------------------------------------------------- scikit-learn
 
