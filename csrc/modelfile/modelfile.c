@@ -28,7 +28,7 @@ static enum rk_status use(const struct rk_modelfile *file, const char *name,
     return RK_OK;
 }
 
-/* One that is a list. */
+/* One that is a list, and is read at once. */
 static enum rk_status use_list(const struct rk_modelfile *file, const char *name,
                                enum rk_element element, const struct rk_stored **result,
                                struct rk_error *error)
@@ -36,23 +36,10 @@ static enum rk_status use_list(const struct rk_modelfile *file, const char *name
     enum rk_status status = use(file, name, element, result, error);
     if (status == RK_OK && (*result)->rank != 1)
         return rk_fail(error, RK_FORMAT, "tensor '%s' must have one dimension", name);
-    return status;
-}
-
-/* Whether no element has all bits of its exponent set, as infinity and NaN have. */
-static bool is_finite(const struct rk_stored *tensor)
-{
-    bool found = false;
-    if (tensor->element == RK_F32) {
-        const uint32_t *bits = tensor->data;
-        for (size_t i = 0; i < tensor->n_bytes / sizeof *bits; i++)
-            found |= (bits[i] & 0x7f800000) == 0x7f800000;
-    } else {
-        const uint64_t exponent = UINT64_C(0x7ff) << 52, *bits = tensor->data;
-        for (size_t i = 0; i < tensor->n_bytes / sizeof *bits; i++)
-            found |= (bits[i] & exponent) == exponent;
-    }
-    return !found;
+    if (status != RK_OK)
+        return status;
+    return rk_container_load(&file->container, rk_container_tensor(&file->container, name),
+                             error);
 }
 
 /* -------------------------------------------------------------- parameters */
@@ -82,10 +69,8 @@ static enum rk_status add_parameter(struct rk_modelfile *file, const char *name,
     enum rk_status status = use(file, name, element, &tensor, error);
     if (status == RK_OK)
         status = check_shape(tensor, rows, columns, error);
-    if (status == RK_OK && !is_finite(tensor))
-        status = rk_fail(error, RK_FORMAT, "tensor '%s' holds NaN or infinity", name);
     if (status == RK_OK)
-        file->parameters[file->n_parameters++] = tensor;
+        rk_container_tensor(&file->container, name)->parameter = ++file->n_parameters;
     return status;
 }
 
@@ -184,9 +169,6 @@ static enum rk_status read_cluster_widths(struct rk_modelfile *file, struct rk_e
 static enum rk_status add_parameters(struct rk_modelfile *file, struct rk_error *error)
 {
     const struct rk_network *network = &file->network;
-    file->parameters = rk_alloc((file->container.n_tensors + 1) * sizeof *file->parameters);
-    if (!file->parameters)
-        return rk_fail(error, RK_NOMEM, "no memory for the list of parameters");
     enum rk_status status = add_parameter(file, "embedding.weight", network->vocab_size,
                                           network->embedding_size, error);
     for (size_t l = 0; status == RK_OK && l < file->n_cells; l++)
@@ -300,9 +282,8 @@ static enum rk_status check_others(const struct rk_modelfile *file, struct rk_er
         if (strncmp(tensor->name, "history.", strlen("history.")) != 0)
             return rk_fail(error, RK_FORMAT, "tensor '%s' belongs to no part of the model",
                            tensor->name);
-        if (tensor->element != RK_F64 || tensor->rank != 1 || !is_finite(tensor))
-            return rk_fail(error, RK_FORMAT,
-                           "tensor '%s' must be a list of finite numbers of F64",
+        if (tensor->element != RK_F64 || tensor->rank != 1)
+            return rk_fail(error, RK_FORMAT, "tensor '%s' must be a list of F64",
                            tensor->name);
     }
     return RK_OK;
@@ -315,18 +296,26 @@ void rk_modelfile_close(struct rk_modelfile *file)
     for (size_t l = 0; l < RK_MAX_LAYERS; l++)
         rk_program_free(file->programs[l]);
     rk_tokenizer_free(file->tokenizer);
-    rk_free(file->parameters);
     rk_container_close(&file->container);
     memset(file, 0, sizeof *file);
 }
 
-enum rk_status rk_modelfile_open(struct rk_modelfile *file, const void *data,
-                                 size_t n_bytes, struct rk_error *error)
+/* What is wrong with a file may come from damage: then this is what there is to say. */
+static void explain(struct rk_modelfile *file, struct rk_error *error)
+{
+    struct rk_error damage = {0};
+    if (error && rk_container_scan(&file->container, NULL, NULL, &damage) != RK_OK)
+        *error = damage;
+}
+
+enum rk_status rk_modelfile_open(struct rk_modelfile *file, const struct rk_source *source,
+                                 struct rk_error *error)
 {
     memset(file, 0, sizeof *file);
-    enum rk_status status = rk_container_open(&file->container, data, n_bytes, error);
-    if (status == RK_OK)
-        status = rk_config_network(file, error);
+    enum rk_status status = rk_container_open(&file->container, source, error);
+    if (status != RK_OK)
+        return status;
+    status = rk_config_network(file, error);
     if (status == RK_OK)
         status = read_graphs(file, error);
     if (status == RK_OK)
@@ -335,17 +324,89 @@ enum rk_status rk_modelfile_open(struct rk_modelfile *file, const void *data,
         status = read_vocabulary(file, error);
     if (status == RK_OK)
         status = check_others(file, error);
+    if (status == RK_FORMAT)
+        explain(file, error);
     if (status != RK_OK)
         rk_modelfile_close(file);
     return status;
 }
 
-enum rk_status rk_modelfile_weights(const struct rk_modelfile *file,
-                                    struct rk_weights **result, struct rk_error *error)
+/* ----------------------------------------------------------------- weights */
+
+struct filling {
+    struct rk_weights *weights;
+    const struct rk_stored *not_finite;
+};
+
+/* Whether some element has all bits of its exponent set, as infinity and NaN have. Lanes as
+ * wide as the elements let the compiler take many at once. */
+static bool is_not_finite(enum rk_element element, const void *data, size_t n_bytes)
+{
+    const uint32_t exponent = UINT32_C(0xff) << 23;
+    const uint64_t long_exponent = UINT64_C(0x7ff) << 52;
+    uint32_t found = 0;
+    uint64_t long_found = 0;
+    if (element == RK_F32) {
+        const uint32_t *bits = data;
+        for (size_t i = 0; i < n_bytes / sizeof *bits; i++)
+            found |= (bits[i] & exponent) == exponent;
+    } else if (element == RK_F64) {
+        const uint64_t *bits = data;
+        for (size_t i = 0; i < n_bytes / sizeof *bits; i++)
+            long_found |= (bits[i] & long_exponent) == long_exponent;
+    }
+    return found || long_found;
+}
+
+static void take(void *context, const struct rk_stored *tensor, size_t row, size_t n_rows,
+                 const void *rows)
+{
+    struct filling *filling = context;
+    if (is_not_finite(tensor->element, rows, tensor->n_bytes / tensor->shape[0] * n_rows))
+        filling->not_finite = tensor;
+    if (tensor->parameter)
+        rk_weights_set_rows(filling->weights, tensor->parameter - 1, row, n_rows, rows);
+}
+
+/* Of these some have the sizes that the network needs: that has been checked. */
+static enum rk_status check_weights(const struct rk_modelfile *file,
+                                    const struct rk_weights *weights,
+                                    struct rk_error *error)
+{
+    size_t rows = 0, columns = 0, n = rk_weights_n_tensors(weights);
+    bool fits = n == file->n_parameters;
+    for (size_t i = 0; fits && i < file->container.n_tensors; i++) {
+        const struct rk_stored *tensor = &file->container.tensors[i];
+        if (!tensor->parameter)
+            continue;
+        fits = rk_weights_shape(weights, tensor->parameter - 1, &rows, &columns, NULL) ==
+                   RK_OK &&
+               tensor->shape[0] == rows && tensor->rank == (columns ? 2 : 1) &&
+               (!columns || tensor->shape[1] == columns);
+    }
+    return fits ? RK_OK
+                : rk_fail(error, RK_INVALID, "the weights are not those of the file");
+}
+
+enum rk_status rk_modelfile_fill(struct rk_modelfile *file, struct rk_weights *weights,
+                                 struct rk_error *error)
+{
+    struct filling filling = {weights, NULL};
+    enum rk_status status = check_weights(file, weights, error);
+    if (status == RK_OK)
+        status = rk_container_scan(&file->container, take, &filling, error);
+    if (status == RK_OK && filling.not_finite)
+        status = rk_fail(error, RK_FORMAT, "tensor '%s' holds NaN or infinity",
+                         filling.not_finite->name);
+    return status;
+}
+
+enum rk_status rk_modelfile_weights(struct rk_modelfile *file, struct rk_weights **result,
+                                    struct rk_error *error)
 {
     enum rk_status status = rk_weights_create(result, &file->network, error);
-    for (size_t i = 0; status == RK_OK && i < file->n_parameters; i++)
-        status = rk_weights_set(*result, i, file->parameters[i]->data, error);
+    if (status == RK_OK)
+        status = rk_modelfile_fill(file, *result, error);
     if (status != RK_OK) {
         rk_weights_free(*result);
         *result = NULL;

@@ -45,8 +45,9 @@ def load(
         if given is not None and given is not True:
             raise ModelFormatError("parameters: vocabulary must be null or true")
         parameters["vocabulary"] = list(record.tokens) if given else None
-    hidden_size = parameters.get("hidden_size", record.config.top_width)
-    parameters["cell"] = cell_of(record.cell, record.config.graphs, hidden_size)
+    config = record.network.config
+    hidden_size = parameters.get("hidden_size", config.top_width)
+    parameters["cell"] = cell_of(record.cell, config.graphs, hidden_size)
     parameters["tokenizer"] = tokenizer_of(model.encoder)
     try:
         lm = RNNLanguageModel(**parameters)

@@ -8,18 +8,18 @@ form.
 
 import importlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import BufferedIOBase
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rnnkit.compiler import Graph
-from rnnkit.core import read_model
+from rnnkit.core import ModelFile, Weights
 from rnnkit.errors import GraphError, ModelFormatError
-from rnnkit.model import Head, NetworkConfig, named_parameters
+from rnnkit.model import Head, Network, NetworkConfig
 from rnnkit.storage.files import replace_file
 from rnnkit.storage.safetensors import (
     FORMAT_VERSION,
@@ -48,10 +48,9 @@ class ModelRecord:
 
     Attributes
     ----------
-    config : NetworkConfig
-        The network.
-    values : mapping of str to array
-        Its parameters by name.
+    network : Network
+    weights : Weights
+        Its parameters.
     tokens : tuple of str, or None
         The vocabulary in order of the ids; None for a model of ids.
     cell, tokenizer : dict
@@ -64,8 +63,8 @@ class ModelRecord:
         Figures of the training; curves are lists of float.
     """
 
-    config: NetworkConfig
-    values: Mapping[str, np.ndarray]
+    network: Network
+    weights: Weights
     tokens: tuple[str, ...] | None
     cell: dict[str, Any]
     tokenizer: dict[str, Any]
@@ -88,16 +87,18 @@ def load_model(path: str | os.PathLike[str]) -> ModelRecord:
     OSError
         When it cannot be read.
     """
-    return from_bytes(Path(path).read_bytes())
+    with open(path, "rb") as file:
+        return _read(file)
 
 
 def to_bytes(record: ModelRecord) -> bytes:
     """Return the one encoding of `record`."""
-    tensors = {name: np.asarray(value) for name, value in record.values.items()}
-    for k, graph in enumerate(record.config.graphs):
+    config = record.network.config
+    tensors = record.network.values(record.weights)
+    for k, graph in enumerate(config.graphs):
         tensors[f"rnn.graph_l{k}"] = graph.to_words()
         tensors[f"rnn.cell_l{k}"] = _text_tensor(graph.to_json())
-    tensors |= _prediction_graphs(record.config)
+    tensors |= _prediction_graphs(config)
     tokenizer = dict(record.tokenizer)
     if record.tokens is not None:
         state = canonical_json(tokenizer.pop("state"))
@@ -112,7 +113,7 @@ def to_bytes(record: ModelRecord) -> bytes:
         "format": "rnnkit",
         "format_version": str(FORMAT_VERSION),
         "rnnkit_version": _rnnkit_version(),
-        "network": canonical_json(_network(record.config)),
+        "network": canonical_json(_network(config)),
         "cell": canonical_json(record.cell),
         "tokenizer": canonical_json(tokenizer),
         "parameters": canonical_json(record.parameters),
@@ -129,14 +130,32 @@ def from_bytes(data: bytes) -> ModelRecord:
     ModelFormatError
         When anything in it is wrong; the message says what.
     """
-    tensors, metadata = read_model(data)
-    missing = {*METADATA, "rnnkit_version"} - set(metadata)
+    return _read(data)
+
+
+def _read(source: bytes | BufferedIOBase) -> ModelRecord:
+    """Read the content of a file; the weights go straight to their place."""
+    file = ModelFile(source)
+    try:
+        record = _read_record(file)
+    except ModelFormatError:
+        file.check()  # damage would explain it
+        raise
+    file.fill(record.weights)
+    return record
+
+
+def _read_record(file: ModelFile) -> ModelRecord:
+    """Return all that a file holds but the values of the weights."""
+    tensors = {name: file.read(name) for name in file.names}
+    missing = {*METADATA, "rnnkit_version"} - set(file.metadata)
     if missing:
         raise ModelFormatError(f"the metadata have no {min(missing)!r}")
-    facts = {name: _read_object(metadata[name], name) for name in METADATA}
+    facts = {name: _read_object(file.metadata[name], name) for name in METADATA}
     for name in ("cell", "tokenizer"):
         _check_origin(facts[name], name)
-    config = _read_network(facts["network"], tensors)
+    network = Network(_read_network(facts["network"], tensors))
+    _check_shapes(network, file.shapes)
     tokens = None
     if facts["tokenizer"]:
         tokens = _read_vocabulary(tensors)
@@ -147,8 +166,8 @@ def from_bytes(data: bytes) -> ModelRecord:
         curve = tensors.get(name, np.empty(0))
         history[name.partition(".")[2]] = [float(loss) for loss in curve]
     return ModelRecord(
-        config=config,
-        values=_values(tensors, config),
+        network=network,
+        weights=network.no_weights(),
         tokens=tokens,
         cell=facts["cell"],
         tokenizer=facts["tokenizer"],
@@ -251,19 +270,13 @@ def _read_graph(tensors: dict[str, np.ndarray], k: int) -> Graph:
     return graph
 
 
-def _values(
-    tensors: dict[str, np.ndarray], config: NetworkConfig
-) -> dict[str, np.ndarray]:
-    """Return the parameters, which stand where core and Python alike expect them."""
-    values = {}
-    for parameter in named_parameters(config):
-        value = tensors.get(parameter.name)
-        if value is None or value.shape != parameter.shape:
+def _check_shapes(network: Network, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Check that the network is the same for Python as for the core."""
+    for parameter in network.parameters:
+        if shapes.get(parameter.name) != parameter.shape:
             raise ModelFormatError(
                 f"tensor {parameter.name!r} does not have the shape {parameter.shape}"
             )
-        values[parameter.name] = value
-    return values
 
 
 def _read_vocabulary(tensors: dict[str, np.ndarray]) -> tuple[str, ...]:
