@@ -272,21 +272,91 @@ static enum rk_status read_vocabulary(struct rk_modelfile *file, struct rk_error
     return RK_OK;
 }
 
-/* What is left are the curves of training. */
+/* How many tensors there are of each kind that the solver keeps for all parameters. */
+struct solver_parts {
+    size_t n_moments[2], n_weights;
+};
+
+/* The parameter whose name is behind a prefix, NULL: none is. */
+static const struct rk_stored *parameter_behind(const struct rk_modelfile *file,
+                                                const char *name, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    const struct rk_stored *found = strncmp(name, prefix, n) == 0
+                                        ? rk_container_tensor(&file->container, name + n)
+                                        : NULL;
+    return found && found->parameter ? found : NULL;
+}
+
+/* Whether a tensor is a state that a step of some layer has. */
+static bool is_state(const struct rk_modelfile *file, const struct rk_stored *tensor)
+{
+    char name[64];
+    for (size_t l = 0; l < file->network.n_layers; l++)
+        for (size_t k = 0; k < rk_program_n_states(file->programs[l]); k++) {
+            snprintf(name, sizeof name, "solver.state.%zu.%zu", l, k);
+            if (strcmp(tensor->name, name) == 0)
+                return tensor->rank == 1 &&
+                       tensor->shape[0] == rk_program_state_width(file->programs[l], k);
+        }
+    return false;
+}
+
+/* What training goes on with: for those who train. */
+static enum rk_status check_solver(const struct rk_modelfile *file,
+                                   const struct rk_stored *tensor,
+                                   struct solver_parts *parts, struct rk_error *error)
+{
+    static const char *const prefixes[] = {"solver.moment.0.", "solver.moment.1.",
+                                           "solver.weights."};
+    size_t *counts[] = {&parts->n_moments[0], &parts->n_moments[1], &parts->n_weights};
+    enum rk_element element = file->network.dtype == RK_FLOAT32 ? RK_F32 : RK_F64;
+    bool good = tensor->element == element && is_state(file, tensor);
+    for (int i = 0; !good && i < 3; i++) {
+        const struct rk_stored *of = parameter_behind(file, tensor->name, prefixes[i]);
+        good = of && tensor->element == element && tensor->rank == of->rank &&
+               memcmp(tensor->shape, of->shape, (size_t)of->rank * sizeof *of->shape) == 0;
+        *counts[i] += good;
+    }
+    if (good)
+        return RK_OK;
+    return rk_fail(error, RK_FORMAT,
+                   "tensor '%s' is no part of a solver, or has another shape or dtype than "
+                   "what it belongs to",
+                   tensor->name);
+}
+
+/* What is left are the curves of training, and the state of its solver. */
 static enum rk_status check_others(const struct rk_modelfile *file, struct rk_error *error)
 {
-    for (size_t i = 0; i < file->container.n_tensors; i++) {
+    struct solver_parts parts = {0};
+    enum rk_status status = RK_OK;
+    bool has_solver = false;
+    for (size_t i = 0; status == RK_OK && i < file->container.n_tensors; i++) {
         const struct rk_stored *tensor = &file->container.tensors[i];
         if (tensor->is_used)
             continue;
-        if (strncmp(tensor->name, "history.", strlen("history.")) != 0)
-            return rk_fail(error, RK_FORMAT, "tensor '%s' belongs to no part of the model",
-                           tensor->name);
-        if (tensor->element != RK_F64 || tensor->rank != 1)
-            return rk_fail(error, RK_FORMAT, "tensor '%s' must be a list of F64",
-                           tensor->name);
+        if (strncmp(tensor->name, "solver.", strlen("solver.")) == 0) {
+            has_solver = true;
+            status = check_solver(file, tensor, &parts, error);
+        } else if (strncmp(tensor->name, "history.", strlen("history.")) != 0) {
+            status = rk_fail(error, RK_FORMAT,
+                             "tensor '%s' belongs to no part of the model", tensor->name);
+        } else if (tensor->element != RK_F64 || tensor->rank != 1) {
+            status = rk_fail(error, RK_FORMAT, "tensor '%s' must be a list of F64",
+                             tensor->name);
+        }
     }
-    return RK_OK;
+    size_t n = file->n_parameters;
+    if (status == RK_OK && has_solver && !rk_container_entry(&file->container, "solver"))
+        return rk_fail(error, RK_FORMAT, "the metadata have no 'solver'");
+    if (status == RK_OK && ((parts.n_moments[0] && parts.n_moments[0] != n) ||
+                            (parts.n_moments[1] && parts.n_moments[1] != n) ||
+                            (parts.n_weights && parts.n_weights != n) ||
+                            parts.n_moments[1] > parts.n_moments[0]))
+        return rk_fail(error, RK_FORMAT,
+                       "the solver's tensors are not there for each of %zu parameters", n);
+    return status;
 }
 
 /* -------------------------------------------------------------------- file */

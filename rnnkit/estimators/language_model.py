@@ -32,11 +32,12 @@ from rnnkit.interchange.pytorch import to_torch_state_dict
 from rnnkit.model import Network
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.encoder import Encoder
-from rnnkit.runtime.files import save
+from rnnkit.runtime.files import record_of
 from rnnkit.runtime.model import Facts, LanguageModel
 from rnnkit.runtime.sampling import seed_from
 from rnnkit.runtime.scoring import Evaluation, evaluate
 from rnnkit.runtime.sweep import Engine
+from rnnkit.storage.model_file import SolverRecord, save_model
 from rnnkit.training.checkpoints import Checkpoints, seed_of_run
 from rnnkit.training.history import History
 from rnnkit.training.schedules import TIMED
@@ -494,8 +495,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
 
         The first call fixes the vocabulary: that of `vocabulary`, or of its documents.
         Later ones go on with solver, order and (`carry_state`) the state where the text
-        stopped. After `fit`, a load, a copy, `set_weights` or `add_tokens` the solver
-        starts anew. Nothing is held out.
+        stopped. After `fit`, a copy, `set_weights` or `add_tokens` the solver starts
+        anew, and after a load unless the file has its state. Nothing is held out.
 
         Parameters
         ----------
@@ -535,14 +536,18 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
                 else self._new_trainer(encoder, seed, self._vectors(encoder))
             )
         else:
-            trainer.go_on_with(
-                network_config(self, encoder, before=trainer.network.config),
-                training_config(self, trainer.config.seed),
-            )
+            self._take_settings(trainer, encoder)
         with self._publishing(trainer, encoder, goes_on=True):
             trainer.partial_fit(self._windows(encoder, documents, weight))
         self._trainer = trainer
         return self
+
+    def _take_settings(self, trainer: Trainer, encoder: Encoder) -> None:
+        """Let a trainer that goes on have the parameters as they are now."""
+        trainer.go_on_with(
+            network_config(self, encoder, before=trainer.network.config),
+            training_config(self, trainer.config.seed),
+        )
 
     def _check_no_validation(self, why: str) -> None:
         """Refuse what needs a validation text where there is none."""
@@ -776,14 +781,33 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         """
         export_onnx(self._fitted(), path)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, solver_state: bool = False) -> None:
         """Write the model to one file, from which `rnnkit.load` makes it again.
 
         The name holds the old file or the new one, whatever happens on the way.
+
+        Parameters
+        ----------
+        path : str or path
+        solver_state : bool, default=False
+            Whether `partial_fit` shall go on after a load as if there had been none: the
+            file then holds the solver's moments, the position of the schedule, the
+            average and the counters of random numbers as well. Where `partial_fit`
+            would start anew, as after `fit`, there are none.
         """
         model = self._fitted()
         facts = replace(model.facts, parameters=storable_parameters(self))
-        save(model.with_facts(facts), path)
+        record = record_of(model.with_facts(facts))
+        if solver_state and (trainer := getattr(self, "_trainer", None)):
+            self._take_settings(trainer, model.encoder)
+            record = replace(record, solver=SolverRecord(*trainer.solver_state()))
+        save_model(path, record)
+
+    def _go_on_with(self, solver: SolverRecord, history: History) -> None:
+        """Take the state of a solver for the next `partial_fit`."""
+        trainer = self._trainer_from(self._model, solver.numbers["seed"])
+        trainer.load_solver_state(solver.tensors, solver.numbers, history)
+        self._trainer = trainer
 
     # ----------------------------------------------------------------- scikit-learn
 

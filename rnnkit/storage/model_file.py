@@ -28,6 +28,7 @@ from rnnkit.storage.safetensors import (
     strict_json,
 )
 
+SOLVER = "solver."
 CURVES = ("history.loss_curve", "history.validation_loss_curve")
 METADATA = ("network", "cell", "tokenizer", "parameters", "history")
 ORIGIN: dict[str, tuple[type, ...]] = {
@@ -40,6 +41,14 @@ HEADS = {  # what is said of a head, beside its kind
     "adaptive": ("cutoffs", "div_value"),
     "sampled": ("n_samples",),
 }
+
+
+@dataclass(frozen=True)
+class SolverRecord:
+    """What training goes on with: arrays and numbers; `Trainer.solver_state` has them."""
+
+    tensors: dict[str, np.ndarray]
+    numbers: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,7 @@ class ModelRecord:
         The estimator's parameters.
     history : dict
         Figures of the training; curves are lists of float.
+    solver : SolverRecord, optional
     """
 
     network: Network
@@ -70,6 +80,7 @@ class ModelRecord:
     tokenizer: dict[str, Any]
     parameters: dict[str, Any] = field(default_factory=dict)
     history: dict[str, Any] = field(default_factory=dict)
+    solver: SolverRecord | None = None
 
 
 def save_model(path: str | os.PathLike[str], record: ModelRecord) -> None:
@@ -77,8 +88,10 @@ def save_model(path: str | os.PathLike[str], record: ModelRecord) -> None:
     replace_file(path, to_bytes(record))
 
 
-def load_model(path: str | os.PathLike[str]) -> ModelRecord:
-    """Read a model file.
+def load_model(
+    path: str | os.PathLike[str], *, with_solver: bool = False
+) -> ModelRecord:
+    """Read a model file; the solver's state only when it is asked for.
 
     Raises
     ------
@@ -88,7 +101,7 @@ def load_model(path: str | os.PathLike[str]) -> ModelRecord:
         When it cannot be read.
     """
     with open(path, "rb") as file:
-        return _read(file)
+        return _read(file, with_solver)
 
 
 def to_bytes(record: ModelRecord) -> bytes:
@@ -119,6 +132,10 @@ def to_bytes(record: ModelRecord) -> bytes:
         "parameters": canonical_json(record.parameters),
         "history": canonical_json(history),
     }
+    if record.solver:
+        arrays = record.solver.tensors
+        tensors |= {SOLVER + name: array for name, array in arrays.items()}
+        metadata["solver"] = canonical_json(record.solver.numbers)
     return encode(tensors, metadata)
 
 
@@ -130,14 +147,14 @@ def from_bytes(data: bytes) -> ModelRecord:
     ModelFormatError
         When anything in it is wrong; the message says what.
     """
-    return _read(data)
+    return _read(data, with_solver=True)
 
 
-def _read(source: bytes | BufferedIOBase) -> ModelRecord:
+def _read(source: bytes | BufferedIOBase, with_solver: bool) -> ModelRecord:
     """Read the content of a file; the weights go straight to their place."""
     file = ModelFile(source)
     try:
-        record = _read_record(file)
+        record = _read_record(file, with_solver)
     except ModelFormatError:
         file.check()  # damage would explain it
         raise
@@ -145,9 +162,10 @@ def _read(source: bytes | BufferedIOBase) -> ModelRecord:
     return record
 
 
-def _read_record(file: ModelFile) -> ModelRecord:
+def _read_record(file: ModelFile, with_solver: bool) -> ModelRecord:
     """Return all that a file holds but the values of the weights."""
-    tensors = {name: file.read(name) for name in file.names}
+    names = [name for name in file.names if not name.startswith(SOLVER)]
+    tensors = {name: file.read(name) for name in names}
     missing = {*METADATA, "rnnkit_version"} - set(file.metadata)
     if missing:
         raise ModelFormatError(f"the metadata have no {min(missing)!r}")
@@ -173,7 +191,18 @@ def _read_record(file: ModelFile) -> ModelRecord:
         tokenizer=facts["tokenizer"],
         parameters=facts["parameters"],
         history=history,
+        solver=_read_solver(file) if with_solver else None,
     )
+
+
+def _read_solver(file: ModelFile) -> SolverRecord | None:
+    """Return the solver's state of a file, if there is one."""
+    text = file.metadata.get("solver")
+    if text is None:
+        return None
+    names = [name for name in file.names if name.startswith(SOLVER)]
+    tensors = {name.removeprefix(SOLVER): file.read(name) for name in names}
+    return SolverRecord(tensors, _read_object(text, "solver"))
 
 
 def _network(config: NetworkConfig) -> dict[str, Any]:
