@@ -45,7 +45,7 @@ HEADS = {  # what is said of a head, beside its kind
 
 @dataclass(frozen=True)
 class SolverRecord:
-    """What training goes on with: arrays and numbers; `Trainer.solver_state` has them."""
+    """What training goes on with; `Trainer.solver_state` tells of both."""
 
     tensors: dict[str, np.ndarray]
     numbers: dict[str, Any]
