@@ -2,6 +2,7 @@
 """The C library: what Python predicts, it predicts; what is wrong, it says."""
 
 import ctypes
+import json
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 import rnnkit
 from rnnkit import RNNLanguageModel
 from rnnkit.core import draw, uniform
+from test_golden import GOLDEN, of_version
 
 ROOT = Path(__file__).parent.parent
 TEXTS = ["the cat sat on the mat", "the dog sat, too.", "", "a\tb \u6eff ⛰ Don't 3.14"]
@@ -376,6 +378,37 @@ def test_only_names_of_rnnkit_are_exported(folder: Path) -> None:
     }
     assert "rnnkit_model_load" in names
     assert all(name.startswith("rnnkit_") for name in names)
+
+
+# --------------------------------------------------------------------- golden files
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.rnn")), ids=lambda p: p.stem)
+def test_a_golden_file_predicts_as_on_the_day_it_was_written(
+    library: ctypes.CDLL, path: Path
+) -> None:
+    expected = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    twin = Model(library, path.read_bytes())
+    n_tokens = twin.c.rnnkit_model_n_tokens(twin.model)
+    for prompt, wanted in zip(
+        expected["prompts"], expected["probabilities"], strict=True
+    ):
+        twin.c.rnnkit_stream_reset(twin.stream)
+        if isinstance(prompt, str):
+            twin.feed(prompt)
+        else:
+            ids = (c_int32 * len(prompt))(*prompt)
+            twin.call("stream_feed", twin.stream, ids, c_size_t(len(prompt)))
+        ids, log_p = twin.top(n_tokens)
+        found = np.empty(n_tokens)
+        found[ids] = np.exp(log_p)
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-8)
+    twin.close()
+
+
+def test_a_file_of_a_newer_version_is_refused_by_name(library: ctypes.CDLL) -> None:
+    with pytest.raises(ValueError, match=r"version 3, .*install a newer rnnkit"):
+        Model(library, of_version(GOLDEN / "v2-lstm-word.rnn", "3"))
 
 
 # ------------------------------------------------------------------------- sampling

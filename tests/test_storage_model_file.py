@@ -289,10 +289,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "no end": (setting("vocabulary", text("<eos>", "<fin>")), "has no <eos>"),
     "curve of two rows": (
-        setting("history.loss_curve", np.ones((2, 2))), "a list of finite numbers",
+        setting("history.loss_curve", np.ones((2, 2))), "must be a list of F64",
     ),
     "curve with NaN": (
-        setting("history.loss_curve", np.array([np.nan])), "a list of finite numbers",
+        setting("history.loss_curve", np.array([np.nan])), "holds NaN or infinity",
     ),
     "no network": (metadata_text("network", None), "have no 'network'"),
     "no version": (metadata_text("rnnkit_version", None), "have no 'rnnkit_version'"),

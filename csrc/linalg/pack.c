@@ -14,19 +14,39 @@ RK_INLINE void move(char *to, size_t to_index, const char *from, size_t from_ind
     memcpy(to + to_index * size, from + from_index * size, size);
 }
 
-RK_INLINE void pack(char *packed, const char *plain, size_t blocks, size_t n, size_t k,
-                    size_t size)
+/* All units of a panel, which lie k elements apart, column by column. */
+RK_INLINE void pack_panel(char *packed, const char *plain, size_t k, size_t size)
+{
+    const size_t lanes = RK_PANEL / size;
+    for (size_t i = 0; i < k; i++)
+        for (size_t u = 0; u < lanes; u++)
+            move(packed, i * lanes + u, plain, u * k + i, size);
+}
+
+RK_INLINE void pack_rows(char *packed, const char *plain, size_t n, size_t k, size_t row,
+                         size_t n_rows, size_t size)
 {
     const size_t lanes = RK_PANEL / size, panels = divide_up(n, lanes);
-    for (size_t b = 0; b < blocks; b++, plain += n * k * size)
-        for (size_t p = 0; p < panels; p++, packed += k * RK_PANEL) {
-            size_t units = least(lanes, n - p * lanes);
-            if (units < lanes)
-                memset(packed, 0, k * RK_PANEL);
+    for (size_t units; n_rows > 0; row += units, n_rows -= units) {
+        size_t unit = row % n, first = unit % lanes;
+        char *panel = packed + (row / n * panels + unit / lanes) * k * RK_PANEL;
+        units = least(least(lanes - first, n - unit), n_rows);
+        if (units == lanes)
+            pack_panel(panel, plain, k, size);
+        else
             for (size_t u = 0; u < units; u++)
                 for (size_t i = 0; i < k; i++)
-                    move(packed, i * lanes + u, plain, (p * lanes + u) * k + i, size);
-        }
+                    move(panel, i * lanes + first + u, plain, u * k + i, size);
+        plain += units * k * size;
+    }
+}
+
+/* Zeroes the last panel of each block where it has lanes that stand for no unit. */
+static void clear_last_panels(char *packed, size_t blocks, size_t n, size_t k, size_t lanes)
+{
+    size_t panels = divide_up(n, lanes);
+    for (size_t b = 1; n % lanes > 0 && b <= blocks; b++)
+        memset(packed + (b * panels - 1) * k * RK_PANEL, 0, k * RK_PANEL);
 }
 
 RK_INLINE void unpack(char *plain, const char *packed, size_t blocks, size_t n, size_t k,
@@ -85,14 +105,21 @@ RK_INLINE void rows_unpack(char *plain, const char *step, size_t panel_stride,
     }
 }
 
+void rk_pack_rows(enum rk_dtype dtype, char *packed, const void *plain, size_t n, size_t k,
+                  size_t row, size_t n_rows)
+{
+    if (dtype == RK_FLOAT32) {
+        pack_rows(packed, plain, n, k, row, n_rows, 4);
+    } else {
+        pack_rows(packed, plain, n, k, row, n_rows, 8);
+    }
+}
+
 void rk_pack(enum rk_dtype dtype, char *packed, const void *plain, size_t blocks, size_t n,
              size_t k)
 {
-    if (dtype == RK_FLOAT32) {
-        pack(packed, plain, blocks, n, k, 4);
-    } else {
-        pack(packed, plain, blocks, n, k, 8);
-    }
+    clear_last_panels(packed, blocks, n, k, rk_lanes(dtype));
+    rk_pack_rows(dtype, packed, plain, n, k, 0, blocks * n);
 }
 
 void rk_unpack(enum rk_dtype dtype, void *plain, const char *packed, size_t blocks,

@@ -33,11 +33,12 @@ from rnnkit.interchange.pytorch import to_torch_state_dict
 from rnnkit.model import Network
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.encoder import Encoder
-from rnnkit.runtime.files import save
+from rnnkit.runtime.files import record_of
 from rnnkit.runtime.model import Facts, LanguageModel
 from rnnkit.runtime.sampling import seed_from
 from rnnkit.runtime.scoring import Evaluation, evaluate
 from rnnkit.runtime.sweep import Engine
+from rnnkit.storage.model_file import SolverRecord, save_model
 from rnnkit.training.checkpoints import Checkpoints, seed_of_run
 from rnnkit.training.config import TrainingConfig
 from rnnkit.training.history import History
@@ -499,8 +500,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
 
         The first call fixes the vocabulary: that of `vocabulary`, or of its documents.
         Later ones go on with solver, order and (`carry_state`) the state where the text
-        stopped. After `fit`, a load, a copy, `set_weights` or `add_tokens` the solver
-        starts anew. Nothing is held out.
+        stopped. After `fit`, a copy, `set_weights` or `add_tokens` the solver starts
+        anew, and after a load unless the file has its state. Nothing is held out.
 
         Parameters
         ----------
@@ -533,20 +534,27 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         if not goes_on:
             encoder.learn(documents)
         trainer = getattr(self, "_trainer", None)
-        seed = seed_from(self.random_state) if trainer is None else trainer.config.seed
-        training = training_config(self, seed, endless=True)
         if trainer is not None:
-            before = trainer.network.config
-            network = network_config(self, encoder, before=before)
-            trainer.go_on_with(network, training)
-        elif goes_on:
-            trainer = self._trainer_from(self._model, training)
+            self._take_settings(trainer, encoder)
         else:
-            trainer = self._new_trainer(encoder, training, self._vectors(encoder))
+            seed = seed_from(self.random_state)
+            training = training_config(self, seed, endless=True)
+            trainer = (
+                self._trainer_from(self._model, training)
+                if goes_on
+                else self._new_trainer(encoder, training, self._vectors(encoder))
+            )
         with self._publishing(trainer, encoder, goes_on=True):
             trainer.partial_fit(self._windows(encoder, documents, weight))
         self._trainer = trainer
         return self
+
+    def _take_settings(self, trainer: Trainer, encoder: Encoder) -> None:
+        """Let a trainer that goes on have the parameters as they are now."""
+        trainer.go_on_with(
+            network_config(self, encoder, before=trainer.network.config),
+            training_config(self, trainer.config.seed, endless=True),
+        )
 
     def _check_no_validation(self, why: str) -> None:
         """Refuse what needs a validation text where there is none."""
@@ -798,18 +806,38 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         """
         export_c(self._stored(), path)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, solver_state: bool = False) -> None:
         """Write the model to one file, from which `rnnkit.load` makes it again.
 
         The name holds the old file or the new one, whatever happens on the way.
+
+        Parameters
+        ----------
+        path : str or path
+        solver_state : bool, default=False
+            Whether `partial_fit` shall go on after a load as if there had been none:
+            the file then holds the solver's moments, the position of the schedule, the
+            average and the counters of random numbers as well. Where `partial_fit`
+            would start anew, as after `fit`, there are none.
         """
-        save(self._stored(), path)
+        record = record_of(self._stored())
+        if solver_state and (trainer := getattr(self, "_trainer", None)):
+            self._take_settings(trainer, self._model.encoder)
+            record = replace(record, solver=SolverRecord(*trainer.solver_state()))
+        save_model(path, record)
 
     def _stored(self) -> LanguageModel:
         """The model as files have it, with the parameters of this estimator."""
         model = self._fitted()
         facts = replace(model.facts, parameters=storable_parameters(self))
         return model.with_facts(facts)
+
+    def _go_on_with(self, solver: SolverRecord, history: History) -> None:
+        """Take the state of a solver for the next `partial_fit`."""
+        training = training_config(self, solver.numbers["seed"], endless=True)
+        trainer = self._trainer_from(self._model, training)
+        trainer.load_solver_state(solver.tensors, solver.numbers, history)
+        self._trainer = trainer
 
     # ----------------------------------------------------------------- scikit-learn
 
