@@ -75,7 +75,9 @@ RNNKIT_API rnnkit_status rnnkit_model_read_in(rnnkit_model **model, const void *
  * may make and free models and streams of one budget. */
 typedef struct rnnkit_budget {
     rnnkit_allocator allocator;
-    size_t n_used, most_used; /* bytes: now, and at most so far; the rest is private */
+    size_t n_used;    /* bytes in use                          */
+    size_t most_used; /* bytes that would have been enough     */
+    void *memory;     /* private, and so is what follows       */
     struct rnnkit_piece *first_free;
 } rnnkit_budget;
 

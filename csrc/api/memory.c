@@ -64,7 +64,8 @@ struct rnnkit_piece {
 
 enum { PLACE = 16 };
 
-/* The first free piece that is large enough is given, or its end. */
+/* Takes the beginning of the first free piece that is large enough: what lies behind all
+ * that was ever taken decides nothing, and without it the budget would have been enough. */
 static void *budget_allocate(void *context, size_t n_bytes)
 {
     rnnkit_budget *budget = context;
@@ -76,16 +77,17 @@ static void *budget_allocate(void *context, size_t n_bytes)
         link = &piece->next;
     if (!piece)
         return NULL;
-    if (piece->n_bytes == n_bytes) {
-        *link = piece->next;
-    } else {
-        piece->n_bytes -= n_bytes;
-        piece = (struct rnnkit_piece *)((char *)piece + piece->n_bytes);
+    char *end = (char *)piece + n_bytes;
+    *link = piece->next;
+    if (piece->n_bytes > n_bytes) {
+        struct rnnkit_piece rest = {piece->n_bytes - n_bytes, piece->next};
+        *link = memcpy(end, &rest, sizeof rest);
         piece->n_bytes = n_bytes;
     }
     budget->n_used += n_bytes;
-    if (budget->n_used > budget->most_used)
-        budget->most_used = budget->n_used;
+    size_t reached = (size_t)(end - (char *)budget->memory);
+    if (reached > budget->most_used)
+        budget->most_used = reached;
     return (char *)piece + PLACE;
 }
 
@@ -125,6 +127,7 @@ void rnnkit_budget_init(rnnkit_budget *budget, void *memory, size_t n_bytes)
     budget->allocator.allocate = budget_allocate;
     budget->allocator.release = budget_release;
     budget->allocator.context = budget;
+    budget->memory = memory;
     if (n_bytes < skipped + PLACE)
         return;
     whole.n_bytes = (n_bytes - skipped) / PLACE * PLACE;
