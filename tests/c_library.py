@@ -104,16 +104,19 @@ class Model:
         self.call("model_encode", self.model, data, size, ids, size, byref(n))
         return list(ids[: n.value])
 
-    def decode(self, ids: Sequence[int], stops: Sequence[str] = ()) -> str:
+    def decode(
+        self, ids: Sequence[int], stops: Sequence[str] = (), room: int = 4096
+    ) -> str:
         array, size = (c_int32 * len(ids))(*ids), c_size_t(len(ids))
-        room, n = ctypes.create_string_buffer(4096), c_size_t()
-        into = (room, c_size_t(4096), byref(n))
+        text, n = ctypes.create_string_buffer(room), c_size_t()
+        into = (text, c_size_t(room), byref(n))
         if stops:
             what = (array, size, strings(stops), c_size_t(len(stops)))
             self.call("model_decode_until", self.model, *what, *into)
         else:
             self.call("model_decode", self.model, array, size, *into)
-        return room.raw[: n.value].decode()
+        assert n.value <= room
+        return text.raw[: n.value].decode()
 
     def generate(self, prompt: Sequence[int] = (), **options: Any) -> list[int]:
         """Write on from what the stream has read; its tokens count as the prompt."""
