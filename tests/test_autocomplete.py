@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The examples that complete what is typed, in C, C++ and Python, and within a budget."""
+"""The examples that complete what is typed, and the one within a fixed memory."""
 
 import os
 import shutil

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Texts become the same ids in the C library and in Python; what is no text, in neither."""
+"""Texts become the same ids in the C library as in Python, or are refused by both."""
 
 import ctypes
 import random
@@ -39,7 +39,11 @@ def in_context(char: str) -> str:
 
 
 def in_c(
-    library: ctypes.CDLL, name: str, tokenizer: Tokenizer, texts: list[str], folder: Path
+    library: ctypes.CDLL,
+    name: str,
+    tokenizer: Tokenizer,
+    texts: list[str],
+    folder: Path,
 ) -> Model:
     """Fit the tokenizer; return what C has loaded of a model with it."""
     model = make_text_model(tokenizer, texts, name=RULES.get(name, name))

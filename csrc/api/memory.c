@@ -104,8 +104,8 @@ static void join_pieces(struct rnnkit_piece *piece)
 static void budget_release(void *context, void *memory)
 {
     rnnkit_budget *budget = context;
-    struct rnnkit_piece *piece = (struct rnnkit_piece *)((char *)memory - PLACE), *before = NULL;
-    struct rnnkit_piece *behind = budget->first_free;
+    struct rnnkit_piece *piece = (struct rnnkit_piece *)((char *)memory - PLACE);
+    struct rnnkit_piece *before = NULL, *behind = budget->first_free;
     budget->n_used -= piece->n_bytes;
     for (; behind && behind < piece; behind = behind->next)
         before = behind;

@@ -215,6 +215,14 @@ rnnkit_status rnnkit_stream_feed_text(rnnkit_stream *stream, const char *text,
 
 /* -------------------------------------------------------------- prediction */
 
+/* What is read as floats, of a model of doubles. */
+static void set_floats(rnnkit_stream *stream)
+{
+    if (dtype_of(stream) != RK_FLOAT32)
+        for (size_t i = 0; i < rk_stream_n_tokens(stream); i++)
+            stream->floats[i] = (float)log_probability(stream, (int32_t)i);
+}
+
 static enum rk_status predict(rnnkit_stream *stream, struct rk_error *error)
 {
     if (stream->is_read)
@@ -227,9 +235,7 @@ static enum rk_status predict(rnnkit_stream *stream, struct rk_error *error)
     if (status != RK_OK)
         return status;
     stream->is_read = true;
-    if (dtype_of(stream) != RK_FLOAT32)
-        for (size_t i = 0; i < rk_stream_n_tokens(stream); i++)
-            stream->floats[i] = (float)log_probability(stream, (int32_t)i);
+    set_floats(stream);
     return RK_OK;
 }
 
@@ -418,7 +424,6 @@ rnnkit_status rnnkit_stream_load_state(rnnkit_stream *stream, const void *data,
         }
     stream->last = saved.last;
     stream->is_read = saved.is_read != 0;
-    for (size_t i = 0; dtype_of(stream) != RK_FLOAT32 && i < rk_stream_n_tokens(stream); i++)
-        stream->floats[i] = (float)log_probability(stream, (int32_t)i);
+    set_floats(stream);
     return RNNKIT_OK;
 }

@@ -37,7 +37,8 @@ static char *allocate(size_t n_bytes, size_t alignment)
     struct origin origin = {0};
     size_t n_given = n_bytes + sizeof origin + alignment;
     bool is_own = current && current->allocate;
-    origin.given = is_own ? current->allocate(current->context, n_given) : calloc(1, n_given);
+    origin.given =
+        is_own ? current->allocate(current->context, n_given) : calloc(1, n_given);
     if (!origin.given)
         return NULL;
     char *memory = (char *)origin.given + sizeof origin;

@@ -16,9 +16,9 @@ void rk_likeliest(const double *scores, size_t n, size_t k, int32_t *ids);
 
 /* What may be written next, whatever the model thinks of it. */
 struct rk_controls {
-    int32_t end_id, unk_id; /* unk_id -1: nothing is unknown; else it is never written */
-    size_t min_new_tokens;  /* the document does not end before                        */
-    double repetition_penalty;   /* multiplies the score of what occurred, but the end */
+    int32_t end_id, unk_id;    /* unk_id -1: nothing is unknown; else it is never written */
+    size_t min_new_tokens;     /* the document does not end before                        */
+    double repetition_penalty; /* multiplies the score of what occurred, but the end */
     size_t no_repeat_ngram_size; /* no sequence of so many tokens occurs twice; 0: any */
     const int32_t *bad_words;    /* sequences that are not written, behind each a -1   */
     size_t n_bad_words;          /* numbers in it, the -1 counted                      */
