@@ -56,7 +56,8 @@ RNNKIT_API rnnkit_status rnnkit_model_read(rnnkit_model **model, const void *dat
 /* After its last stream; NULL is taken. */
 RNNKIT_API void rnnkit_model_free(rnnkit_model *model);
 
-/* Where a model and its streams get all their memory, if not from the system. */
+/* Where a model and its streams get all their memory; NULL: from the system. It is copied;
+ * what its functions need must stay. */
 typedef struct rnnkit_allocator {
     void *(*allocate)(void *context, size_t n_bytes); /* aligned as malloc; NULL: no more */
     void (*release)(void *context, void *memory);

@@ -56,7 +56,7 @@ static enum rk_status check_stops(const rnnkit_model *model, const char *const *
     return RK_OK;
 }
 
-static enum rk_status check_options(const rnnkit_stream *stream,
+static enum rk_status check_generation(const rnnkit_stream *stream,
                                     const rnnkit_generation *how, const int32_t *ids,
                                     struct rk_error *error)
 {
@@ -116,7 +116,7 @@ rnnkit_status rnnkit_stream_generate(rnnkit_stream *stream, const rnnkit_generat
     struct rk_error reason = {0};
     int32_t *written = ids + how->n_prompt;
     *n = 0;
-    enum rk_status status = check_options(stream, how, ids, &reason);
+    enum rk_status status = check_generation(stream, how, ids, &reason);
     while (status == RK_OK && *n < how->max_new_tokens) {
         status = rk_stream_predict(stream, &reason);
         if (status != RK_OK)

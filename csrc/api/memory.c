@@ -33,8 +33,13 @@ static rnnkit_status end_loading(rnnkit_status status, rnnkit_model *model,
 
 static struct rk_memory memory_of(const rnnkit_allocator *allocator)
 {
-    return (struct rk_memory){allocator->allocate, allocator->release, allocator->context,
-                              0};
+    struct rk_memory memory = {0};
+    if (allocator) {
+        memory.allocate = allocator->allocate;
+        memory.release = allocator->release;
+        memory.context = allocator->context;
+    }
+    return memory;
 }
 
 rnnkit_status rnnkit_model_load_in(rnnkit_model **model, const char *path,

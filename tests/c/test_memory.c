@@ -4,6 +4,7 @@
  * none is asked for once a stream is made. Arguments: a model file, and the step from one
  * budget to the next. With -DUNCOUNTED the system's memory is left to valgrind.
  */
+#include <pthread.h>
 #include <rnnkit.h>
 
 #include "check.h"
@@ -177,6 +178,47 @@ static void test_failures(const char *path, double expected)
     check(total == expected && n > 10, "%g within %zu pieces", total, n);
 }
 
+/* Threads that load side by side, each from a source of its own. */
+struct worker {
+    const char *path;
+    bool has_budget;
+    double total;
+    size_t n_lost;
+};
+
+static void *work(void *context)
+{
+    struct worker *worker = context;
+    rnnkit_budget budget;
+    size_t n_bytes = 4 << 20;
+    char *memory = malloc(n_bytes);
+    rnnkit_budget_init(&budget, memory, n_bytes);
+    for (int i = 0; i < 10; i++) {
+        try_within(worker->has_budget ? &budget.allocator : NULL, worker->path,
+                   &worker->total);
+        worker->n_lost += budget.n_used;
+    }
+    free(memory);
+    return NULL;
+}
+
+static void test_threads(const char *path, double expected)
+{
+    enum { N = 3 };
+    pthread_t threads[N];
+    struct worker workers[N];
+    for (int i = 0; i < N; i++) {
+        workers[i] = (struct worker){path, i > 0, 0, 0};
+        if (pthread_create(&threads[i], NULL, work, &workers[i]) != 0)
+            exit(2);
+    }
+    for (int i = 0; i < N; i++) {
+        pthread_join(threads[i], NULL);
+        check(workers[i].total == expected && workers[i].n_lost == 0,
+              "thread %d: %g, %zu bytes lost", i, workers[i].total, workers[i].n_lost);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 3)
@@ -186,5 +228,6 @@ int main(int argc, char **argv)
     test_budgets(argv[1], expected, 0, step);
     test_budgets(argv[1], expected, 1, step);
     test_failures(argv[1], expected);
+    test_threads(argv[1], expected);
     return check_report("memory");
 }
