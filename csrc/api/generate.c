@@ -57,8 +57,8 @@ static enum rk_status check_stops(const rnnkit_model *model, const char *const *
 }
 
 static enum rk_status check_generation(const rnnkit_stream *stream,
-                                    const rnnkit_generation *how, const int32_t *ids,
-                                    struct rk_error *error)
+                                       const rnnkit_generation *how, const int32_t *ids,
+                                       struct rk_error *error)
 {
     enum rk_status status = check_numbers(how, error);
     if (status == RK_OK)
