@@ -13,7 +13,7 @@
  *
  * A model never changes: any number of threads may use one, each with streams of its own.
  * There is no state beside models and streams, and nothing is allocated but where one is
- * made. Functions that can fail return a status and write the reason to `error`, which may
+ * made, from the system or from memory that the program hands over. Functions that can fail return a status and write the reason to `error`, which may
  * be NULL. Neither a file nor a text, however bad, ends the process. Texts are UTF-8.
  */
 #ifndef RNNKIT_H
@@ -55,6 +55,34 @@ RNNKIT_API rnnkit_status rnnkit_model_read(rnnkit_model **model, const void *dat
                                            size_t n_bytes, rnnkit_error *error);
 /* After its last stream; NULL is taken. */
 RNNKIT_API void rnnkit_model_free(rnnkit_model *model);
+
+/* Where a model and its streams get all their memory; NULL: from the system. It is copied;
+ * what its functions need must stay. */
+typedef struct rnnkit_allocator {
+    void *(*allocate)(void *context, size_t n_bytes); /* aligned as malloc; NULL: no more */
+    void (*release)(void *context, void *memory);
+    void *context;
+} rnnkit_allocator;
+
+RNNKIT_API rnnkit_status rnnkit_model_load_in(rnnkit_model **model, const char *path,
+                                              const rnnkit_allocator *allocator,
+                                              rnnkit_error *error);
+RNNKIT_API rnnkit_status rnnkit_model_read_in(rnnkit_model **model, const void *data,
+                                              size_t n_bytes,
+                                              const rnnkit_allocator *allocator,
+                                              rnnkit_error *error);
+
+/* An allocator over memory of a fixed size: give &budget.allocator. One thread at a time
+ * may make and free models and streams of one budget. */
+typedef struct rnnkit_budget {
+    rnnkit_allocator allocator;
+    size_t n_used;    /* bytes in use                          */
+    size_t most_used; /* bytes that would have been enough     */
+    void *memory;     /* private, and so is what follows       */
+    struct rnnkit_piece *first_free;
+} rnnkit_budget;
+
+RNNKIT_API void rnnkit_budget_init(rnnkit_budget *budget, void *memory, size_t n_bytes);
 
 /* Tokens have the ids 0 to rnnkit_model_n_tokens - 1. */
 RNNKIT_API int32_t rnnkit_model_n_tokens(const rnnkit_model *model);
@@ -127,22 +155,49 @@ RNNKIT_API rnnkit_status rnnkit_stream_score_text(rnnkit_stream *stream, const c
                                                   size_t n_bytes, double *log_likelihood,
                                                   size_t *n_tokens, rnnkit_error *error);
 
-/* How to write on; the options of Python's `generate`. Start from RNNKIT_GENERATION. */
+/* How to write on; the options of Python's `generate`. Start from RNNKIT_GENERATION: later
+ * versions may have more fields. */
 typedef struct rnnkit_generation {
     size_t max_new_tokens;
-    double temperature; /* 0: always the likeliest token        */
-    size_t top_k;       /* 0: all tokens                        */
-    double top_p;       /* 1: all tokens                        */
-    uint64_t seed;      /* Python's random_state                */
-    uint64_t number;    /* of the prompt among those of a call  */
+    double temperature;          /* 0: always the likeliest token                         */
+    size_t top_k;                /* 0: all tokens                                         */
+    double top_p;                /* 1: all tokens                                         */
+    uint64_t seed;               /* Python's random_state                                 */
+    uint64_t number;             /* of the prompt among those of a call, and 2^32 times   */
+                                 /* that of the continuation                              */
+    size_t min_new_tokens;       /* the document does not end before                      */
+    size_t n_prompt;             /* tokens that stand in `ids` already, for what follows  */
+    double repetition_penalty;   /* multiplies the log-probability of what occurred       */
+    size_t no_repeat_ngram_size; /* no so many tokens occur twice; 0: they may            */
+    const int32_t *bad_words;    /* sequences that are not written, behind each a -1      */
+    size_t n_bad_words;          /* numbers in it, the -1 counted                         */
+    const char *const *stops;    /* the text ends where it comes to one of these          */
+    size_t n_stops;
 } rnnkit_generation;
-#define RNNKIT_GENERATION {50, 1.0, 0, 1.0, 0, 0}
+#define RNNKIT_GENERATION {50, 1.0, 0, 1.0, 0, 0, 0, 0, 1.0, 0, NULL, 0, NULL, 0}
 
-/* Draws tokens until the document ends or there are max_new_tokens, for which `ids` has
- * room; feeds each. The unknown token is never drawn. */
+/* Draws tokens until the document ends, a stop is come to or there are max_new_tokens, and
+ * feeds each. They are written behind the n_prompt tokens in `ids`, which the stream has
+ * read. *n counts the new ones. The unknown token is never drawn. */
 RNNKIT_API rnnkit_status rnnkit_stream_generate(rnnkit_stream *stream,
                                                 const rnnkit_generation *options,
                                                 int32_t *ids, size_t *n,
+                                                rnnkit_error *error);
+
+/* What was written, as rnnkit_model_decode gives it, but cut before the stops. */
+RNNKIT_API rnnkit_status rnnkit_model_decode_until(const rnnkit_model *model,
+                                                   const int32_t *ids, size_t n_ids,
+                                                   const char *const *stops, size_t n_stops,
+                                                   char *text, size_t capacity,
+                                                   size_t *n_bytes, rnnkit_error *error);
+
+/* Reads on over a text whose last word may be half typed, but for this word, and gives the
+ * tokens that it may become, up to k, likeliest first, and how likely each is among all that
+ * begin so. Behind white space, and in an empty text, any word may follow. For models whose
+ * tokens are words (the tokenizers word and whitespace). Either array may be NULL. */
+RNNKIT_API rnnkit_status rnnkit_stream_complete(rnnkit_stream *stream, const char *text,
+                                                size_t n_bytes, size_t k, int32_t *ids,
+                                                double *probabilities, size_t *n,
                                                 rnnkit_error *error);
 
 #ifdef __cplusplus

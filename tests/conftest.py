@@ -4,8 +4,10 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from ctypes import CDLL
 from pathlib import Path
 
+import c_library
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -34,6 +36,18 @@ def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def library_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the C library is installed, built once for all tests."""
+    return c_library.install(tmp_path_factory.mktemp("library"))
+
+
+@pytest.fixture(scope="session")
+def library(library_folder: Path) -> CDLL:
+    """The C library."""
+    return c_library.load(library_folder)
 
 
 def pytest_report_header() -> str:

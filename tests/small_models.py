@@ -57,7 +57,12 @@ def log_likelihood(model: LanguageModel, document: np.ndarray) -> float:
 
 
 def make_text_model(
-    tokenizer: Tokenizer, texts: list[str], *, seed: int = 3, **options: object
+    tokenizer: Tokenizer,
+    texts: list[str],
+    *,
+    seed: int = 3,
+    name: str = "test",
+    **options: object,
 ) -> LanguageModel:
     """One layer over the vocabulary of these texts, with large random weights."""
     tokenizer.fit(texts)
@@ -67,7 +72,7 @@ def make_text_model(
     rng = np.random.default_rng(seed)
     parameters = Network(config).parameters
     values = {p.name: rng.normal(size=p.shape) for p in parameters}
-    encoder = TextEncoder(tokenizer, {"name": "test", "distribution": None})
+    encoder = TextEncoder(tokenizer, {"name": name, "distribution": None})
     return LanguageModel.from_values(
         config, values, encoder, Options(**{"n_threads": 1, **options})
     )

@@ -5,14 +5,14 @@ import ctypes
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
-from ctypes import byref, c_char_p, c_double, c_float, c_int32, c_size_t, c_void_p
+from ctypes import byref, c_char_p, c_double, c_int32, c_size_t, c_void_p
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from c_library import Error, Model, needs_make
 
 import rnnkit
 from rnnkit import RNNLanguageModel
@@ -23,94 +23,12 @@ ROOT = Path(__file__).parent.parent
 TEXTS = ["the cat sat on the mat", "the dog sat, too.", "", "a\tb \u6eff ⛰ Don't 3.14"]
 PROMPTS = ["", "the", "the cat sat", TEXTS[-1], "unknown \u00fcber words " * 20]
 
-pytestmark = pytest.mark.skipif(
-    sys.platform == "win32" or not shutil.which("make"), reason="there is no make"
-)
-
-
-class Error(ctypes.Structure):
-    _fields_ = (("text", ctypes.c_char * 256),)
-
-
-class Generation(ctypes.Structure):
-    _fields_ = (
-        ("max_new_tokens", c_size_t),
-        ("temperature", c_double),
-        ("top_k", c_size_t),
-        ("top_p", c_double),
-        ("seed", ctypes.c_uint64),
-        ("number", ctypes.c_uint64),
-    )
+pytestmark = needs_make
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the library has been built."""
-    folder = tmp_path_factory.mktemp("library")
-    places = [f"LIB={folder}", f"OBJ={folder}/obj", f"PREFIX={folder}/installed"]
-    command = ["make", "-s", "-j2", "install-lib", "CFLAGS=-O1 -w", *places]
-    subprocess.run(command, cwd=ROOT, check=True)
-    return folder / "installed"
-
-
-@pytest.fixture(scope="module")
-def library(folder: Path) -> ctypes.CDLL:
-    library = ctypes.CDLL(str(folder / "lib" / "librnnkit.so"))
-    library.rnnkit_model_token.restype = c_void_p
-    library.rnnkit_stream_state_size.restype = c_size_t
-    return library
-
-
-class Model:
-    """A model that the C library has loaded, and a stream of it."""
-
-    def __init__(self, library: ctypes.CDLL, data: bytes) -> None:
-        self.c = library
-        self.model, self.stream = c_void_p(), c_void_p()
-        self.error = Error()
-        self.call("model_read", byref(self.model), data, c_size_t(len(data)))
-        self.call("stream_create", byref(self.stream), self.model, 1)
-
-    def call(self, name: str, *arguments: Any) -> None:
-        status = getattr(self.c, f"rnnkit_{name}")(*arguments, byref(self.error))
-        if status:
-            raise ValueError(status, self.error.text.decode())
-
-    def close(self) -> None:
-        self.c.rnnkit_stream_free(self.stream)
-        self.c.rnnkit_model_free(self.model)
-
-    def feed(self, text: str) -> None:
-        data = text.encode()
-        self.call("stream_feed_text", self.stream, data, c_size_t(len(data)))
-
-    def top(self, k: int) -> tuple[list[int], list[float]]:
-        ids, log_p = (c_int32 * k)(), (c_float * k)()
-        self.call("stream_top", self.stream, c_size_t(k), ids, log_p)
-        return list(ids), list(log_p)
-
-    def encode(self, text: str) -> list[int]:
-        data, n = text.encode(), c_size_t()
-        ids = (c_int32 * (len(data) + 1))()
-        size = c_size_t(len(data))
-        self.call("model_encode", self.model, data, size, ids, size, byref(n))
-        return list(ids[: n.value])
-
-    def decode(self, ids: list[int]) -> str:
-        room, n = ctypes.create_string_buffer(4096), c_size_t()
-        array, size = (c_int32 * len(ids))(*ids), c_size_t(len(ids))
-        self.call(
-            "model_decode", self.model, array, size, room, c_size_t(4096), byref(n)
-        )
-        return room.raw[: n.value].decode()
-
-    def generate(self, **options: Any) -> list[int]:
-        how = Generation(
-            **{"max_new_tokens": 20, "temperature": 1, "top_p": 1} | options
-        )
-        ids, n = (c_int32 * how.max_new_tokens)(), c_size_t()
-        self.call("stream_generate", self.stream, byref(how), ids, byref(n))
-        return list(ids[: n.value])
+def folder(library_folder: Path) -> Path:
+    return library_folder
 
 
 def cells() -> dict[str, Any]:

@@ -13,10 +13,15 @@ struct rnnkit_model {
     struct rk_modelfile file; /* opened; the file's own bytes are gone */
     struct rk_weights *weights;
     uint64_t checksum;
+    struct rk_memory memory; /* for its streams */
 };
 
 /* A status of the core as the user knows it, and its message. */
 rnnkit_status rk_report(enum rk_status status, const struct rk_error *reason,
                         rnnkit_error *error);
+
+/* A status after asking for memory: the message then says how much there was none for. */
+rnnkit_status rk_report_memory(rnnkit_status status, const struct rk_memory *memory,
+                               rnnkit_error *error);
 
 #endif

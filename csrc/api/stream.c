@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Streams. The last token waits until somebody asks what follows it: one run then reads it
- * and predicts.
+ * A stream's life, and what it reads, predicts and scores.
  */
-#include "api/api.h"
+#include "api/stream.h"
 
 #include <string.h>
 
@@ -11,30 +10,11 @@
 
 enum { STEPS = 32 };
 
-struct rnnkit_stream {
-    const rnnkit_model *model;
-    int n_threads;
-    struct rk_state *state, *start;
-    struct rk_window *token, *text; /* of one step, of STEPS */
-    int32_t last;
-    bool is_read;            /* the last token has been read, what follows is known */
-    void *log_probabilities; /* in the model's type */
-    float *floats;           /* the same */
-    double *scores;          /* scratch: of all tokens */
-    double *cumulative;
-    int32_t *ranked;
-};
-
 /* A place of a saved state; reals follow. */
 struct saved {
     uint64_t checksum;
     int32_t last, is_read;
 };
-
-static size_t n_tokens(const rnnkit_stream *stream)
-{
-    return stream->model->file.network.vocab_size;
-}
 
 static enum rk_dtype dtype_of(const rnnkit_stream *stream)
 {
@@ -84,26 +64,32 @@ void rnnkit_stream_reset(rnnkit_stream *stream)
     stream->is_read = false;
 }
 
-rnnkit_status rnnkit_stream_create(rnnkit_stream **result, const rnnkit_model *model,
-                                   int n_threads, rnnkit_error *error)
+static enum rk_status make_stream(rnnkit_stream **result, const rnnkit_model *model,
+                                  int n_threads, struct rk_error *error)
 {
-    struct rk_error reason = {0};
-    enum rk_status status = RK_NOMEM;
     *result = NULL;
     rnnkit_stream *stream = rk_alloc(sizeof *stream);
     if (!stream)
-        rk_fail(&reason, RK_NOMEM, "no memory for a stream");
-    else {
-        stream->model = model;
-        stream->n_threads = n_threads;
-        status = alloc_stream(stream, &reason);
-    }
+        return rk_fail(error, RK_NOMEM, "no memory for a stream");
+    stream->model = model;
+    stream->n_threads = n_threads;
+    enum rk_status status = alloc_stream(stream, error);
     if (status == RK_OK) {
         rnnkit_stream_reset(stream);
         *result = stream;
     } else
         rnnkit_stream_free(stream);
-    return rk_report(status, &reason, error);
+    return status;
+}
+
+rnnkit_status rnnkit_stream_create(rnnkit_stream **result, const rnnkit_model *model,
+                                   int n_threads, rnnkit_error *error)
+{
+    struct rk_error reason = {0};
+    struct rk_memory memory = model->memory, *before = rk_memory_use(&memory);
+    enum rk_status status = make_stream(result, model, n_threads, &reason);
+    rk_memory_use(before);
+    return rk_report_memory(rk_report(status, &reason, error), &memory, error);
 }
 
 void rnnkit_stream_free(rnnkit_stream *stream)
@@ -147,20 +133,20 @@ static enum rk_status advance(rnnkit_stream *stream, const int32_t *ids, size_t 
     return status;
 }
 
-static enum rk_status check_ids(const rnnkit_stream *stream, const int32_t *ids, size_t n,
-                                struct rk_error *error)
+enum rk_status rk_stream_check_ids(const rnnkit_stream *stream, const int32_t *ids,
+                                   size_t n, struct rk_error *error)
 {
     for (size_t i = 0; i < n; i++)
-        if (ids[i] < 0 || (size_t)ids[i] >= n_tokens(stream))
+        if (ids[i] < 0 || (size_t)ids[i] >= rk_stream_n_tokens(stream))
             return rk_fail(error, RK_INVALID, "id %d at position %zu; allowed are 0 to %zu",
-                           (int)ids[i], i, n_tokens(stream) - 1);
+                           (int)ids[i], i, rk_stream_n_tokens(stream) - 1);
     return RK_OK;
 }
 
-static enum rk_status feed(rnnkit_stream *stream, const int32_t *ids, size_t n,
-                           struct rk_error *error)
+enum rk_status rk_stream_feed(rnnkit_stream *stream, const int32_t *ids, size_t n,
+                              struct rk_error *error)
 {
-    enum rk_status status = check_ids(stream, ids, n, error);
+    enum rk_status status = rk_stream_check_ids(stream, ids, n, error);
     if (status != RK_OK || n == 0)
         return status;
     if (!stream->is_read)
@@ -176,7 +162,7 @@ rnnkit_status rnnkit_stream_feed(rnnkit_stream *stream, const int32_t *ids, size
                                  rnnkit_error *error)
 {
     struct rk_error reason = {0};
-    return rk_report(feed(stream, ids, n, &reason), &reason, error);
+    return rk_report(rk_stream_feed(stream, ids, n, &reason), &reason, error);
 }
 
 /* What is done with the ids of a piece of text. */
@@ -187,7 +173,7 @@ static enum rk_status feed_piece(rnnkit_stream *stream, const int32_t *ids, size
                                  double *sum, struct rk_error *error)
 {
     (void)sum;
-    return feed(stream, ids, n, error);
+    return rk_stream_feed(stream, ids, n, error);
 }
 
 /* Cuts a text into tokens, a few at a time. */
@@ -213,16 +199,29 @@ static enum rk_status each_piece(rnnkit_stream *stream, const char *text, size_t
     return RK_OK;
 }
 
+enum rk_status rk_stream_feed_text(rnnkit_stream *stream, const char *text, size_t n_bytes,
+                                   struct rk_error *error)
+{
+    size_t n;
+    return each_piece(stream, text, n_bytes, feed_piece, NULL, &n, error);
+}
+
 rnnkit_status rnnkit_stream_feed_text(rnnkit_stream *stream, const char *text,
                                       size_t n_bytes, rnnkit_error *error)
 {
     struct rk_error reason = {0};
-    size_t n;
-    return rk_report(each_piece(stream, text, n_bytes, feed_piece, NULL, &n, &reason),
-                     &reason, error);
+    return rk_report(rk_stream_feed_text(stream, text, n_bytes, &reason), &reason, error);
 }
 
 /* -------------------------------------------------------------- prediction */
+
+/* What is read as floats, of a model of doubles. */
+static void set_floats(rnnkit_stream *stream)
+{
+    if (dtype_of(stream) != RK_FLOAT32)
+        for (size_t i = 0; i < rk_stream_n_tokens(stream); i++)
+            stream->floats[i] = (float)log_probability(stream, (int32_t)i);
+}
 
 static enum rk_status predict(rnnkit_stream *stream, struct rk_error *error)
 {
@@ -236,9 +235,7 @@ static enum rk_status predict(rnnkit_stream *stream, struct rk_error *error)
     if (status != RK_OK)
         return status;
     stream->is_read = true;
-    if (dtype_of(stream) != RK_FLOAT32)
-        for (size_t i = 0; i < n_tokens(stream); i++)
-            stream->floats[i] = (float)log_probability(stream, (int32_t)i);
+    set_floats(stream);
     return RK_OK;
 }
 
@@ -250,24 +247,24 @@ rnnkit_status rnnkit_stream_predict(rnnkit_stream *stream, const float **log_pro
     return rk_report(predict(stream, &reason), &reason, error);
 }
 
-static void set_scores(rnnkit_stream *stream)
+enum rk_status rk_stream_predict(rnnkit_stream *stream, struct rk_error *error)
 {
-    for (size_t i = 0; i < n_tokens(stream); i++)
+    enum rk_status status = predict(stream, error);
+    for (size_t i = 0; status == RK_OK && i < rk_stream_n_tokens(stream); i++)
         stream->scores[i] = log_probability(stream, (int32_t)i);
+    return status;
 }
 
 rnnkit_status rnnkit_stream_top(rnnkit_stream *stream, size_t k, int32_t *ids,
                                 float *log_probabilities, rnnkit_error *error)
 {
     struct rk_error reason = {0};
-    enum rk_status status = predict(stream, &reason);
-    if (status == RK_OK && (k < 1 || k > n_tokens(stream)))
+    enum rk_status status = rk_stream_predict(stream, &reason);
+    if (status == RK_OK && (k < 1 || k > rk_stream_n_tokens(stream)))
         status = rk_fail(&reason, RK_INVALID, "k is %zu; it must be from 1 to %zu", k,
-                         n_tokens(stream));
-    if (status == RK_OK) {
-        set_scores(stream);
-        rk_likeliest(stream->scores, n_tokens(stream), k, stream->ranked);
-    }
+                         rk_stream_n_tokens(stream));
+    if (status == RK_OK)
+        rk_likeliest(stream->scores, rk_stream_n_tokens(stream), k, stream->ranked);
     for (size_t i = 0; status == RK_OK && i < k; i++) {
         if (ids)
             ids[i] = stream->ranked[i];
@@ -310,7 +307,7 @@ rnnkit_status rnnkit_stream_score(rnnkit_stream *stream, const int32_t *ids, siz
                                   double *log_likelihood, rnnkit_error *error)
 {
     struct rk_error reason = {0};
-    enum rk_status status = check_ids(stream, ids, n, &reason);
+    enum rk_status status = rk_stream_check_ids(stream, ids, n, &reason);
     while (status == RK_OK && n > 0) {
         size_t n_now = n < STEPS ? n : STEPS;
         status = score_piece(stream, ids, n_now, log_likelihood, &reason);
@@ -336,45 +333,13 @@ rnnkit_status rnnkit_stream_score_text(rnnkit_stream *stream, const char *text,
     return rk_report(status, &reason, error);
 }
 
-/* -------------------------------------------------------------- generating */
-
-rnnkit_status rnnkit_stream_generate(rnnkit_stream *stream,
-                                     const rnnkit_generation *options, int32_t *ids,
-                                     size_t *n, rnnkit_error *error)
-{
-    const struct rk_modelfile *file = &stream->model->file;
-    struct rk_draw_options how = {options->temperature, options->top_k, options->top_p};
-    struct rk_error reason = {0};
-    *n = 0;
-    if (!(how.temperature >= 0) || !(how.top_p >= 0 && how.top_p <= 1)) {
-        rk_fail(&reason, RK_INVALID, "temperature must be at least 0, top_p from 0 to 1");
-        return rk_report(RK_INVALID, &reason, error);
-    }
-    while (*n < options->max_new_tokens) {
-        enum rk_status status = predict(stream, &reason);
-        if (status != RK_OK)
-            return rk_report(status, &reason, error);
-        set_scores(stream);
-        if (file->unk_id >= 0)
-            stream->scores[file->unk_id] = -1.0 / 0.0;
-        int32_t token = rk_draw(stream->scores, n_tokens(stream), &how,
-                                rk_uniform(options->seed, options->number, *n),
-                                stream->ranked, stream->cumulative);
-        if (token == file->end_id)
-            break;
-        ids[(*n)++] = token;
-        feed(stream, &token, 1, &reason); /* what was read stands; the token waits */
-    }
-    return RNNKIT_OK;
-}
-
 /* -------------------------------------------------------- copies and bytes */
 
 rnnkit_status rnnkit_stream_copy(rnnkit_stream *stream, const rnnkit_stream *from,
                                  rnnkit_error *error)
 {
     struct rk_error reason = {0};
-    size_t n = n_tokens(from);
+    size_t n = rk_stream_n_tokens(from);
     if (stream->model != from->model)
         return rk_report(
             rk_fail(&reason, RK_INVALID, "the streams are of different models"), &reason,
@@ -391,7 +356,7 @@ rnnkit_status rnnkit_stream_copy(rnnkit_stream *stream, const rnnkit_stream *fro
 size_t rnnkit_stream_state_size(const rnnkit_stream *stream)
 {
     const struct rk_network *network = &stream->model->file.network;
-    size_t n_reals = n_tokens(stream);
+    size_t n_reals = rk_stream_n_tokens(stream);
     for (size_t l = 0; l < network->n_layers; l++)
         for (size_t k = 0; k < rk_program_n_states(network->programs[l]); k++)
             n_reals += rk_program_state_width(network->programs[l], k);
@@ -421,8 +386,8 @@ rnnkit_status rnnkit_stream_save_state(const rnnkit_stream *stream, void *data,
         return rk_report(status, &reason, error);
     memcpy(at, &saved, sizeof saved);
     at += sizeof saved;
-    memcpy(at, stream->log_probabilities, n_tokens(stream) * real);
-    at += n_tokens(stream) * real;
+    memcpy(at, stream->log_probabilities, rk_stream_n_tokens(stream) * real);
+    at += rk_stream_n_tokens(stream) * real;
     for (size_t l = 0; l < network->n_layers; l++)
         for (size_t k = 0; k < rk_program_n_states(network->programs[l]); k++) {
             rk_state_get(at, stream->state, l, k, NULL);
@@ -445,13 +410,13 @@ rnnkit_status rnnkit_stream_load_state(rnnkit_stream *stream, const void *data,
         if (saved.checksum != stream->model->checksum)
             status = rk_fail(&reason, RK_INVALID, "the state belongs to another model");
         else
-            status = check_ids(stream, &saved.last, 1, &reason);
+            status = rk_stream_check_ids(stream, &saved.last, 1, &reason);
     }
     if (status != RK_OK)
         return rk_report(status, &reason, error);
     at += sizeof saved;
-    memcpy(stream->log_probabilities, at, n_tokens(stream) * real);
-    at += n_tokens(stream) * real;
+    memcpy(stream->log_probabilities, at, rk_stream_n_tokens(stream) * real);
+    at += rk_stream_n_tokens(stream) * real;
     for (size_t l = 0; l < network->n_layers; l++)
         for (size_t k = 0; k < rk_program_n_states(network->programs[l]); k++) {
             rk_state_set(stream->state, l, k, at, NULL);
@@ -459,7 +424,6 @@ rnnkit_status rnnkit_stream_load_state(rnnkit_stream *stream, const void *data,
         }
     stream->last = saved.last;
     stream->is_read = saved.is_read != 0;
-    for (size_t i = 0; dtype_of(stream) != RK_FLOAT32 && i < n_tokens(stream); i++)
-        stream->floats[i] = (float)log_probability(stream, (int32_t)i);
+    set_floats(stream);
     return RNNKIT_OK;
 }

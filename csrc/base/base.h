@@ -79,6 +79,20 @@ static inline size_t rk_panels(enum rk_dtype dtype, size_t width)
 void *rk_alloc(size_t n_bytes);
 void rk_free(void *memory);
 
+/* A source of memory: functions of a caller's, or the system where they are NULL. What they
+ * give need not be aligned or zeroed. */
+struct rk_memory {
+    void *(*allocate)(void *context, size_t n_bytes); /* NULL: there is none */
+    void (*release)(void *context, void *memory);
+    void *context;
+    size_t refused; /* the size of the last piece that it had no memory for */
+};
+
+/* From now on this thread's pieces come from there (NULL: the system); returns where they
+ * came from, to be put back. Each piece goes back to where it came from, whoever frees it
+ * and when. */
+struct rk_memory *rk_memory_use(struct rk_memory *memory);
+
 /* Checked arithmetic on sizes: false when the result does not fit. */
 static inline bool rk_mul(size_t a, size_t b, size_t *product)
 {

@@ -38,64 +38,86 @@ static bool is_before(const double *scores, int32_t a, int32_t b)
     return x > y || (x == y && a < b);
 }
 
-/* ids[0 .. n) is a heap with its last in order on top, but for its element i. */
-static void sift(const double *scores, int32_t *ids, size_t n, size_t i)
+/* ids[0 .. n) is a heap, with its first or its last in order on top, but for element i. */
+static void sift(const double *scores, int32_t *ids, size_t n, size_t i, bool first_on_top)
 {
     int32_t id = ids[i];
     for (size_t child; (child = 2 * i + 1) < n; i = child) {
-        if (child + 1 < n && is_before(scores, ids[child], ids[child + 1]))
+        if (child + 1 < n && is_before(scores, ids[child], ids[child + 1]) != first_on_top)
             child++;
-        if (!is_before(scores, id, ids[child]))
+        if (is_before(scores, id, ids[child]) == first_on_top)
             break;
         ids[i] = ids[child];
     }
     ids[i] = id;
 }
 
-void rk_likeliest(const double *scores, size_t n, size_t k, int32_t *ids)
+static void make_heap(const double *scores, int32_t *ids, size_t n, bool first_on_top)
+{
+    for (size_t i = n / 2; i-- > 0;)
+        sift(scores, ids, n, i, first_on_top);
+}
+
+/* Moves the top of a heap of *n behind it. */
+static int32_t heap_pop(const double *scores, int32_t *ids, size_t *n, bool first_on_top)
+{
+    int32_t top = ids[0];
+    ids[0] = ids[--*n];
+    ids[*n] = top;
+    if (*n > 0)
+        sift(scores, ids, *n, 0, first_on_top);
+    return top;
+}
+
+/* The k likeliest in any order. */
+static void keep_likeliest(const double *scores, size_t n, size_t k, int32_t *ids)
 {
     for (size_t i = 0; i < k; i++)
         ids[i] = (int32_t)i;
-    for (size_t i = k / 2; i-- > 0;)
-        sift(scores, ids, k, i);
+    if (k == n)
+        return;
+    make_heap(scores, ids, k, false);
     for (size_t i = k; k > 0 && i < n; i++)
         if (is_before(scores, (int32_t)i, ids[0])) {
             ids[0] = (int32_t)i;
-            sift(scores, ids, k, 0);
+            sift(scores, ids, k, 0, false);
         }
-    for (size_t left = k; left > 1;) { /* the last goes to the end, again and again */
-        int32_t last = ids[0];
-        ids[0] = ids[--left];
-        ids[left] = last;
-        sift(scores, ids, left, 0);
-    }
 }
 
-/* The first rank whose sum reaches `target`, or is above it where it must be `beyond`. */
-static size_t find(const double *cumulative, size_t n, double target, bool beyond)
+void rk_likeliest(const double *scores, size_t n, size_t k, int32_t *ids)
 {
-    size_t rank = 0;
-    while (rank + 1 < n &&
-           (beyond ? cumulative[rank] <= target : cumulative[rank] < target))
-        rank++;
-    return rank;
+    keep_likeliest(scores, n, k, ids);
+    make_heap(scores, ids, k, false);
+    for (size_t left = k; left > 1;) /* the last goes to the end, again and again */
+        heap_pop(scores, ids, &left, false);
 }
 
+/* Ranks are found one after another, the likeliest first, until the draw is sure: most
+ * often a few of many. Rank r then stands in ids[kept - 1 - r]. */
 int32_t rk_draw(const double *scores, size_t n, const struct rk_draw_options *how,
                 double uniform, int32_t *ids, double *cumulative)
 {
-    size_t kept = how->top_k > 0 && how->top_k < n ? how->top_k : n;
+    size_t kept = how->top_k > 0 && how->top_k < n ? how->top_k : n, rank = 0;
     if (how->temperature == 0)
         kept = 1;
-    rk_likeliest(scores, n, kept, ids);
+    keep_likeliest(scores, n, kept, ids);
     if (kept == 1)
         return ids[0];
-    double sum = 0, best = scores[ids[0]];
-    for (size_t rank = 0; rank < kept; rank++) {
-        sum += exp((scores[ids[rank]] - best) / how->temperature);
-        cumulative[rank] = sum;
-    }
-    if (how->top_p < 1)
-        kept = 1 + find(cumulative, kept, how->top_p * sum, false);
-    return ids[find(cumulative, kept, uniform * cumulative[kept - 1], true)];
+    make_heap(scores, ids, kept, true);
+    double sum = 0, reached = 0, best = scores[ids[0]];
+    for (size_t i = 0; i < kept; i++)
+        sum += exp((scores[ids[i]] - best) / how->temperature);
+    bool is_cut = how->top_p < 1;
+    double target = (is_cut ? how->top_p : uniform) * sum;
+    size_t left = kept;
+    do {
+        int32_t id = heap_pop(scores, ids, &left, true);
+        reached += exp((scores[id] - best) / how->temperature);
+        cumulative[rank++] = reached;
+    } while (left > 0 && (is_cut ? reached < target : reached <= target));
+    size_t drawn =
+        is_cut ? 0 : rank - 1; /* within what top_p has kept, or the last found */
+    while (drawn + 1 < rank && cumulative[drawn] <= uniform * reached)
+        drawn++;
+    return ids[kept - 1 - drawn];
 }

@@ -15,16 +15,47 @@
 
 #include "text/unicode.h"
 
-/* Where the text goes; what finds no room is only counted. */
+/* Where the text goes; what finds no room is only counted. And what it is searched for. */
 struct sink {
     uint8_t *text;
     size_t capacity, n_bytes;
+    struct rk_span wanted; /* empty: nothing */
+    size_t matched;        /* so many bytes of it end the text so far */
+    size_t found;          /* where it begins; SIZE_MAX: not yet */
 };
+
+/* Counts the text's next byte in. On a mismatch the longest beginning of what is wanted
+ * that ends what has matched goes on: found by trying, so that no table is needed. */
+static size_t match_next(struct rk_span wanted, size_t matched, uint8_t byte)
+{
+    while (wanted.bytes[matched] != byte) {
+        if (matched == 0)
+            return 0;
+        size_t shift = 1;
+        while (memcmp(wanted.bytes, wanted.bytes + shift, matched - shift) != 0)
+            shift++;
+        matched -= shift;
+    }
+    return matched + 1;
+}
+
+static void sink_search(struct sink *sink, struct rk_span piece)
+{
+    for (size_t i = 0; i < piece.n_bytes && sink->found == SIZE_MAX; i++) {
+        sink->matched = match_next(sink->wanted, sink->matched, piece.bytes[i]);
+        if (sink->matched == sink->wanted.n_bytes)
+            sink->found = sink->n_bytes + i + 1 - sink->matched;
+    }
+}
 
 static void sink_add(struct sink *sink, struct rk_span piece)
 {
-    if (sink->n_bytes <= sink->capacity && piece.n_bytes <= sink->capacity - sink->n_bytes)
-        memcpy(sink->text + sink->n_bytes, piece.bytes, piece.n_bytes);
+    size_t room = sink->n_bytes < sink->capacity ? sink->capacity - sink->n_bytes : 0;
+    size_t n = piece.n_bytes < room ? piece.n_bytes : room;
+    if (n > 0)
+        memcpy(sink->text + sink->n_bytes, piece.bytes, n);
+    if (sink->wanted.n_bytes > 0)
+        sink_search(sink, piece);
     sink->n_bytes += piece.n_bytes;
 }
 
@@ -130,30 +161,48 @@ static void decode_words(const struct rk_tokenizer *t, const int32_t *ids, size_
     }
 }
 
-enum rk_status rk_tokenizer_decode(const struct rk_tokenizer *tokenizer, const int32_t *ids,
-                                   size_t n, uint8_t *text, size_t capacity,
-                                   size_t *n_bytes, struct rk_error *error)
+static enum rk_status decode_into(struct sink *sink, const struct rk_tokenizer *tokenizer,
+                                  const int32_t *ids, size_t n, struct rk_error *error)
 {
     size_t n_tokens = tokenizer->vocabulary.n;
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || (size_t)ids[i] >= n_tokens)
             return rk_fail(error, RK_INVALID, "id %d at position %zu; allowed are 0 to %zu",
                            (int)ids[i], i, n_tokens - 1);
-    struct sink sink = {text, capacity, 0};
     switch (tokenizer->rule) {
     case RK_PLUGIN:
         return rk_tokenizer_refuse(error);
     case RK_BYTE:
-        decode_bytes(ids, n, &sink);
+        decode_bytes(ids, n, sink);
         break;
     case RK_CHAR:
-        decode_characters(tokenizer, ids, n, &sink);
+        decode_characters(tokenizer, ids, n, sink);
         break;
     case RK_WHITESPACE:
     case RK_WORD:
-        decode_words(tokenizer, ids, n, &sink);
+        decode_words(tokenizer, ids, n, sink);
         break;
     }
-    *n_bytes = sink.n_bytes;
     return RK_OK;
+}
+
+enum rk_status rk_tokenizer_search(const struct rk_tokenizer *tokenizer, const int32_t *ids,
+                                   size_t n, const uint8_t *wanted, size_t n_bytes,
+                                   size_t *position, struct rk_error *error)
+{
+    struct sink sink = {.wanted = {wanted, n_bytes}, .found = SIZE_MAX};
+    enum rk_status status = decode_into(&sink, tokenizer, ids, n, error);
+    *position = sink.found;
+    return status;
+}
+
+enum rk_status rk_tokenizer_decode(const struct rk_tokenizer *tokenizer, const int32_t *ids,
+                                   size_t n, uint8_t *text, size_t capacity,
+                                   size_t *n_bytes, struct rk_error *error)
+{
+    struct sink sink = {.text = text, .capacity = capacity};
+    enum rk_status status = decode_into(&sink, tokenizer, ids, n, error);
+    if (status == RK_OK)
+        *n_bytes = sink.n_bytes;
+    return status;
 }

@@ -103,4 +103,20 @@ enum rk_status rk_tokenizer_decode(const struct rk_tokenizer *tokenizer, const i
                                    size_t n, uint8_t *text, size_t capacity,
                                    size_t *n_bytes, struct rk_error *error);
 
+/* Where a text that is not empty first stands in what decoding gives, in bytes; SIZE_MAX:
+ * nowhere. */
+enum rk_status rk_tokenizer_search(const struct rk_tokenizer *tokenizer, const int32_t *ids,
+                                   size_t n, const uint8_t *wanted, size_t n_bytes,
+                                   size_t *position, struct rk_error *error);
+
+/* Where the word begins that a text breaks off in; n_bytes where it is empty or ends with
+ * white space. For the rules that make words. */
+enum rk_status rk_tokenizer_half_word(const struct rk_tokenizer *tokenizer,
+                                      const uint8_t *text, size_t n_bytes, size_t *begin,
+                                      struct rk_error *error);
+
+/* Whether a token begins with these letters, as it would look them up. */
+bool rk_tokenizer_begins(const struct rk_tokenizer *tokenizer, int32_t id,
+                         const uint8_t *letters, size_t n_bytes);
+
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "text/tokenizer.h"
 
+#include "text/unicode.h"
+
 enum { MAX_TOKENS = 1 << 24 };
 
 /* Puts the texts into the vocabulary, refusing what is empty or there already. */
@@ -183,4 +185,46 @@ enum rk_status rk_tokenizer_encode(const struct rk_tokenizer *tokenizer,
         id_offsets[i + 1] = (int64_t)n;
     }
     return RK_OK;
+}
+
+/* -------------------------------------------------------------- half a word */
+
+enum rk_status rk_tokenizer_half_word(const struct rk_tokenizer *tokenizer,
+                                      const uint8_t *text, size_t n_bytes, size_t *begin,
+                                      struct rk_error *error)
+{
+    int64_t bounds[2] = {0, (int64_t)n_bytes};
+    struct rk_texts texts = {text, n_bytes, bounds, 1};
+    struct rk_span token = {text, 0}, whole = {text, n_bytes};
+    size_t at = 0;
+    if (tokenizer->rule != RK_WORD && tokenizer->rule != RK_WHITESPACE)
+        return rk_fail(error, RK_INVALID, "the tokens of this model are no words");
+    enum rk_status status = rk_texts_check(&texts, false, error);
+    if (status != RK_OK)
+        return status;
+    while (rk_token_next(tokenizer->rule, whole, &at, &token))
+        continue;
+    *begin = at < n_bytes ? n_bytes : at - token.n_bytes;
+    return RK_OK;
+}
+
+bool rk_tokenizer_begins(const struct rk_tokenizer *tokenizer, int32_t id,
+                         const uint8_t *letters, size_t n_bytes)
+{
+    struct rk_span token = rk_strings_get(&tokenizer->vocabulary, (size_t)id);
+    uint8_t lower[4];
+    for (size_t at = 0, in = 0; in < n_bytes;) {
+        uint32_t c;
+        const uint8_t *letter = letters + in;
+        size_t length = rk_utf8_decode(letter, &c);
+        in += length;
+        if (tokenizer->lowercase) {
+            length = rk_utf8_lower(lower, c);
+            letter = lower;
+        }
+        if (token.n_bytes - at < length || memcmp(token.bytes + at, letter, length) != 0)
+            return false;
+        at += length;
+    }
+    return true;
 }

@@ -139,6 +139,18 @@ class Solver:
 FORMAT_VERSION: int
 
 def uniform(seed: int, stream: int, position: int) -> float: ...
+def control(
+    scores: Reals,
+    ids: Ids,
+    n_new: int,
+    *,
+    end_id: int,
+    unk_id: int,
+    min_new_tokens: int,
+    repetition_penalty: float,
+    no_repeat_ngram_size: int,
+    bad_words: Ids,
+) -> None: ...
 def draw(
     scores: Reals,
     uniform: float,

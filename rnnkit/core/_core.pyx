@@ -939,6 +939,39 @@ def uniform(uint64_t seed, uint64_t stream, uint64_t position):
     return rk.rk_uniform(seed, stream, position)
 
 
+def control(double[::1] scores not None, const int32_t[::1] ids not None, size_t n_new, *,
+            int32_t end_id, int32_t unk_id, size_t min_new_tokens,
+            double repetition_penalty, size_t no_repeat_ngram_size,
+            const int32_t[::1] bad_words not None):
+    """Bar tokens; see `rnnkit.runtime.controls`. All ids are those of scores.
+
+    Parameters
+    ----------
+    scores : (V,) float64 array, changed
+    ids : (n,) int32 array
+        The last `n_new` of them are written, the others are the prompt.
+    end_id, unk_id : int
+        unk_id is -1 where nothing is unknown.
+    no_repeat_ngram_size : int
+        0: any sequence may occur twice.
+    bad_words : (n,) int32 array
+        Sequences of at least one token, behind each a -1.
+    """
+    cdef size_t n = positive("the number of scores", scores.shape[0])
+    cdef size_t n_ids = ids.shape[0]
+    cdef rk.rk_controls how
+    cdef int32_t[::1] scratch = np.empty(n, np.int32)
+    how.end_id = end_id
+    how.unk_id = unk_id
+    how.min_new_tokens = min_new_tokens
+    how.repetition_penalty = repetition_penalty
+    how.no_repeat_ngram_size = no_repeat_ngram_size
+    how.bad_words = &bad_words[0] if bad_words.shape[0] else NULL
+    how.n_bad_words = bad_words.shape[0]
+    with nogil:
+        rk.rk_control(&scores[0], n, &how, &ids[0], n_ids, n_new, &scratch[0])
+
+
 def draw(const double[::1] scores not None, double uniform, *, double temperature=1.0,
          size_t top_k=0, double top_p=1.0):
     """Draw a token; see `rnnkit.runtime.sampling.draw`. top_k 0: all."""

@@ -83,6 +83,16 @@ cdef extern from "sampling/sampling.h" nogil:
         size_t top_k
         double top_p
 
+    struct rk_controls:
+        int32_t end_id, unk_id
+        size_t min_new_tokens
+        double repetition_penalty
+        size_t no_repeat_ngram_size
+        const int32_t *bad_words
+        size_t n_bad_words
+
+    void rk_control(double *scores, size_t n_tokens, const rk_controls *how,
+                    const int32_t *ids, size_t n_ids, size_t n_new, int32_t *scratch)
     double rk_uniform(uint64_t seed, uint64_t stream, uint64_t position)
     int32_t rk_draw(const double *scores, size_t n, const rk_draw_options *how,
                     double uniform, int32_t *ids, double *cumulative)
