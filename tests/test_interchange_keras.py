@@ -13,8 +13,7 @@ import rnnkit
 from rnnkit.errors import ConversionError, MissingPackageError
 from rnnkit.interchange import keras
 from rnnkit.interchange.keras import read_keras
-from rnnkit.interchange.onnx_export import log_softmax
-from rnnkit.interchange.running import run
+from rnnkit.interchange.running import log_softmax, run
 
 DATA = Path(__file__).parent / "data"
 SAID = {  # what the weights alone do not say
@@ -96,8 +95,8 @@ def configured(change):
 def test_names_in_a_file_are_found_from_its_configuration():
     found = configured(lambda layers: None)
     names = ["embedding", "gru", "lstm", "gru_1", "simple_rnn", "dense"]
-    assert [name for name, _ in found] == names
-    assert found[1][1]["reset_after"] is False
+    assert [name for _, name, _ in found] == names
+    assert found[1][2]["reset_after"] is False
 
 
 def set_config(i, **values):

@@ -9,9 +9,9 @@ from rnnkit import cells
 from rnnkit.compiler import trace
 from rnnkit.errors import ConversionError
 from rnnkit.interchange import onnx_import
-from rnnkit.interchange.onnx_export import log_softmax, to_onnx_bytes
+from rnnkit.interchange.onnx_export import to_onnx_bytes
 from rnnkit.interchange.onnx_import import read_onnx
-from rnnkit.interchange.running import run
+from rnnkit.interchange.running import log_softmax, run
 from rnnkit.model import Network, NetworkConfig
 from rnnkit.runtime import LanguageModel
 from rnnkit.runtime.encoder import IdEncoder

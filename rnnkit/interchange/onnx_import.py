@@ -16,15 +16,9 @@ import numpy as np
 
 from rnnkit.errors import ConversionError
 from rnnkit.interchange.cells import ACTIVATIONS, OnnxGRU, OnnxLSTM, OnnxRNN
-from rnnkit.interchange.onnx_export import (
-    GATES,
-    PEEPHOLES,
-    check_equal,
-    log_softmax,
-    package,
-)
+from rnnkit.interchange.onnx_export import GATES, PEEPHOLES, package
 from rnnkit.interchange.parts import Array, Layer, Parts
-from rnnkit.interchange.running import run
+from rnnkit.interchange.running import check_equal, log_softmax, run
 from rnnkit.interchange.standard import layer_of
 
 RECURRENT = {"RNN": OnnxRNN, "GRU": OnnxGRU, "LSTM": OnnxLSTM}

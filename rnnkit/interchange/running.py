@@ -6,14 +6,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnkit.core import State, Window
+from rnnkit.errors import ConversionError
+from rnnkit.interchange.parts import Array
 from rnnkit.runtime.model import LanguageModel
+
+TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
 
 def run(
     model: LanguageModel,
-    ids: np.ndarray,
-    states: Sequence[np.ndarray] | None = None,
-) -> tuple[np.ndarray, list[np.ndarray]]:
+    ids: Array,
+    states: Sequence[Array] | None = None,
+) -> tuple[Array, list[Array]]:
     """Run a window of several rows.
 
     Parameters
@@ -40,3 +44,25 @@ def run(
     rows = np.arange(ids.size, dtype=np.int32)
     log_p = window.log_probabilities(rows).reshape(*ids.shape, -1)
     return log_p, [state.get(*place) for place in places]
+
+
+def log_softmax(logits: Array) -> Array:
+    """Return logits as log-probabilities, in double."""
+    logits = logits.astype(np.float64)
+    logits = logits - logits.max(axis=-1, keepdims=True)
+    return np.asarray(logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True)))
+
+
+def check_equal(what: str, found: Array, wanted: Array) -> None:
+    """Raise ConversionError where numbers differ by more than roundings."""
+    tolerance = TOLERANCE[str(wanted.dtype)]
+    if found.shape != wanted.shape:
+        raise ConversionError(f"{what} has the shape {found.shape}, not {wanted.shape}")
+    if not np.allclose(found, wanted, rtol=tolerance, atol=tolerance):
+        with np.errstate(invalid="ignore"):
+            error = np.nanmax(np.abs(found.astype(np.float64) - wanted))
+        raise ConversionError(
+            f"{what} differs by up to {error:.2g}, more than the "
+            f"roundings of {wanted.dtype} can explain ({tolerance:g}); nothing was "
+            "converted, please report it"
+        )
