@@ -45,6 +45,7 @@ ACTIVATIONS: dict[str, tuple[Any, ...]] = {
 }
 TENSORS = ("embeddings", "kernel", "recurrent_kernel", "bias")
 RECURRENT = tuple(KINDS.values())
+CELLS = tuple(f"{kind}Cell" for kind in RECURRENT)  # in a layer RNN
 IGNORED = ("InputLayer", "Dropout", "SpatialDropout1D")  # which predict nothing
 PASSING = (
     "linear",
@@ -239,8 +240,11 @@ def _read_file(path: Path) -> list[_Layer]:
                 return _in_order(_numbered(file))
             layers = _named(weights)
             config = file.attrs.get("model_config")
-            version = str(file.attrs.get("keras_version", ""))
-        return _set(layers, json.loads(config), version) if config else layers
+            version = _text(file.attrs.get("keras_version", ""))
+        if config is None:
+            return layers
+        configured = [(name, its) for name, _, its in _configured(json.loads(config))]
+        return _set(layers, configured, version)
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
@@ -248,8 +252,9 @@ def _read_file(path: Path) -> list[_Layer]:
             content = io.BytesIO(archive.read("model.weights.h5"))
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         raise ConversionError(f"{path}: no file of Keras: {error}") from None
+    configured = [(number, its) for _, number, its in _configured(config)]
     with _opened(content) as file:
-        return _set(_numbered(file), config, version)
+        return _set(_numbered(file), configured, version)
 
 
 def _opened(file: Any) -> Any:
@@ -311,16 +316,18 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _set(stored: list[_Layer], config: Any, version: str) -> list[_Layer]:
+def _set(
+    stored: list[_Layer], configured: list[tuple[str, dict[str, Any]]], version: str
+) -> list[_Layer]:
     """Return the layers in the order of a configuration, with their settings."""
     layers = {layer.name: layer for layer in stored}
     found = []
-    for name, numbered, settings in _configured(config):
-        its = layers.pop(numbered, None) or layers.pop(name, None)
-        if its is None:
+    for name, settings in configured:
+        if name not in layers:
             raise ConversionError(f"the file has no weights of layer {name!r}")
-        its.settings = _of_keras_2(settings) if version < "3" else settings
-        found.append(its)
+        found.append(layers.pop(name))
+        is_old = version < "3"
+        found[-1].settings = _of_keras_2(settings) if is_old else settings
     if layers:
         raise ConversionError(f"layer {min(layers)!r} is not in the configuration")
     return found
@@ -382,6 +389,9 @@ def _configured(config: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
         inner, its = kind, settings
         if kind == "TimeDistributed":
             inner, its = settings["layer"]["class_name"], settings["layer"]["config"]
+        if kind == "RNN" and settings["cell"]["class_name"] in CELLS:
+            inner = settings["cell"]["class_name"].removesuffix("Cell")
+            its = {**settings, **settings["cell"]["config"]}
         if inner in IGNORED or (
             inner in ("Activation", "Softmax")
             and its.get("activation", "softmax") in PASSING
