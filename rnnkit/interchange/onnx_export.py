@@ -20,7 +20,7 @@ import numpy as np
 from rnnkit.compiler import Graph, trace
 from rnnkit.errors import ConversionError, MissingPackageError
 from rnnkit.interchange.onnx_nodes import Array, CellNodes, Constants, Nodes
-from rnnkit.interchange.running import check_equal, log_softmax, run
+from rnnkit.interchange.running import check_equal, in_double, log_softmax, run
 from rnnkit.interchange.standard import Standard, recognised, tensor_of
 from rnnkit.model import PROJECTION
 from rnnkit.runtime.model import LanguageModel
@@ -317,18 +317,19 @@ def _try(model: LanguageModel, content: bytes) -> None:
     config = model.network.config
     names = [i.name for i in session.get_inputs()][1:]
     rng = np.random.default_rng(0)
+    exact_model = in_double(model)
     for n_rows in BATCHES:
-        mine = theirs = initial_states(model, n_rows)
+        mine = theirs = exact = initial_states(model, n_rows)
         for n_steps in WINDOWS:
             ids = rng.integers(0, config.vocab_size, (n_steps, n_rows))
             expected, mine = run(model, ids, mine)
+            exact_p, exact = run(exact_model, ids, exact)
             feed = {"ids": ids.T, **dict(zip(names, theirs, strict=True))}
             logits, *theirs = session.run(None, feed)
             log_p = log_softmax(logits).transpose(1, 0, 2)
-            pairs = {"logits": (log_p, expected)}
-            pairs |= dict(zip(names, zip(theirs, mine, strict=True), strict=True))
-            for name, (found, wanted) in pairs.items():
-                check_equal(f"ONNX Runtime: {name}", found, wanted)
+            check_equal("ONNX Runtime: logits", log_p, expected, exact_p)
+            for name, *triple in zip(names, theirs, mine, exact, strict=True):
+                check_equal(f"ONNX Runtime: {name}", *triple)
 
 
 def initial_states(model: LanguageModel, n_rows: int) -> list[Array]:

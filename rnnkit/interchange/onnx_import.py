@@ -10,15 +10,16 @@ every import does.
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from rnnkit.errors import ConversionError
 from rnnkit.interchange.cells import ACTIVATIONS, OnnxGRU, OnnxLSTM, OnnxRNN
+from rnnkit.interchange.onnx_equations import operators
 from rnnkit.interchange.onnx_export import GATES, PEEPHOLES, package
 from rnnkit.interchange.parts import Array, Layer, Parts
-from rnnkit.interchange.running import check_equal, log_softmax, run
+from rnnkit.interchange.running import check_equal, in_double, log_softmax, run
 from rnnkit.interchange.standard import layer_of
 
 RECURRENT = {"RNN": OnnxRNN, "GRU": OnnxGRU, "LSTM": OnnxLSTM}
@@ -53,7 +54,7 @@ def read_onnx(source: Any) -> Parts:
         model = onnx.load_model_from_string(source)
     else:
         model = source
-    reader = _Reader(model.graph)
+    reader = _Reader(model)
     parts = reader.read()
     _try(model, reader, parts)
     return parts
@@ -66,10 +67,11 @@ class _Reader:
     output layer gives, "side" lengths, shapes, and states before and after.
     """
 
-    def __init__(self, graph: Any) -> None:
+    def __init__(self, model: Any) -> None:
         from onnx import numpy_helper
 
-        self.graph = graph
+        self.graph = graph = model.graph
+        self.opsets = model.opset_import
         self.constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
         self.inputs = [i for i in graph.input if i.name not in self.constants]
         self.kinds = {i.name: "ids" if _is_ids(i) else "side" for i in self.inputs}
@@ -131,20 +133,38 @@ class _Reader:
         for name in node.output:
             self.kinds[name] = kind
 
-    def _refuse(self, node: Any, why: str) -> None:
+    def _refuse(self, node: Any, why: str) -> NoReturn:
         name = node.name or ", ".join(node.output)
         raise ConversionError(
             f"node {name!r} ({node.op_type}): {why}. Supported are Gather as the "
             "embedding, RNN, GRU and LSTM, MatMul, Gemm and Add as the output, and "
-            "nodes that move values"
+            f"nodes that move values{self._hint()}"
+        )
+
+    def _hint(self) -> str:
+        """What may be the matter with a model without recurrent operators."""
+        if any(node.op_type in RECURRENT for node in self.graph.node):
+            return ""
+        return (
+            ". There is no RNN, GRU or LSTM node: the exporter has written out what "
+            "they do; let it keep them (PyTorch: dynamo=False), or give the weights "
+            "themselves (from_torch_state_dict, from_keras)"
         )
 
     def _fold(self, node: Any) -> None:
         """Compute a node that depends on no input."""
+        from onnx import helper
         from onnx.reference import ReferenceEvaluator
 
         feed = {name: self.constants[name] for name in node.input if name}
-        values = ReferenceEvaluator(node).run(None, feed)
+        inputs = [helper.make_tensor_value_info(n, 0, None) for n in feed]
+        outputs = [helper.make_tensor_value_info(n, 0, None) for n in node.output]
+        graph = helper.make_graph([node], "constant", inputs, outputs)
+        model = helper.make_model(graph, opset_imports=self.opsets)
+        try:
+            values = ReferenceEvaluator(model).run(None, feed)
+        except Exception as error:  # of many classes
+            self._refuse(node, f"its value cannot be computed ({error})")
         self.constants |= dict(zip(node.output, values, strict=False))
 
     def _constant(self, node: Any, i: int, what: str) -> Array:
@@ -238,6 +258,12 @@ class _Reader:
                 )
             name = known[given.lower()]
             numbers = list(ACTIVATIONS[name][1])
+            if name == "ThresholdedRelu" and not alphas:
+                self._refuse(
+                    node,
+                    "ThresholdedRelu without activation_alpha, which is 1 in the "
+                    "standard and 0 in ONNX Runtime; write down which it is",
+                )
             for i, values in zip(range(len(numbers)), (alphas, betas), strict=False):
                 numbers[i] = float(values.pop(0)) if values else numbers[i]
             found.append((name, *numbers))
@@ -318,23 +344,39 @@ def _try(model: Any, reader: _Reader, parts: Parts) -> None:
         feed[info.name] = feed[info.name].astype(dtype)
     at = [reader.kinds.get(o.name) == "logits" for o in model.graph.output].index(True)
     found = np.asarray(_run(model, feed)[at])
+    if not np.isfinite(found).all():
+        raise ConversionError(
+            "the model gives NaN or infinity for random ids, so that its copy cannot "
+            "be compared with it; are its weights those of a trained model?"
+        )
     dtype = found.dtype  # which says how exact it is
-    with np.errstate(divide="ignore"):
-        found = np.log(found) if reader.is_probability else log_softmax(found)
-    wanted = [run(copy, order)[0] for order in (ids, ids.T)]
-    flat = [w.transpose(a, b, 2) for w in wanted for a, b in ((0, 1), (1, 0))]
-    errors = [
-        np.abs(found.reshape(-1) - w.reshape(-1)).max()
-        for w in flat
-        if found.size == w.size
-    ]
-    if not errors:
+    found = _log_p(found, reader.is_probability)
+    exact = in_double(copy)
+    choices = []  # which axis is which nobody says
+    for order in (ids, ids.T):
+        wanted, unrounded = run(copy, order)[0], run(exact, order)[0]
+        for turned in ((0, 1, 2), (1, 0, 2)):
+            choices.append((wanted.transpose(turned), unrounded.transpose(turned)))
+    fitting = [pair for pair in choices if pair[0].size == found.size]
+    if not fitting:
         raise ConversionError(
             f"the model gives {found.shape} for ids of {shape}, not the logits of all "
             "positions"
         )
-    best = flat[int(np.argmin(errors))]
-    check_equal("what was taken over", best, found.reshape(best.shape).astype(dtype))
+    errors = [np.abs(found.reshape(-1) - a.reshape(-1)).max() for a, _ in fitting]
+    wanted, unrounded = fitting[int(np.argmin(errors))]
+    if reader.is_probability:
+        lowest = np.log(np.finfo(dtype).tiny)
+        wanted, unrounded = (np.maximum(a, lowest) for a in (wanted, unrounded))
+    found = found.reshape(wanted.shape).astype(dtype)
+    check_equal("what was taken over", found, wanted, unrounded)
+
+
+def _log_p(outputs: Array, is_probability: bool) -> Array:
+    """Logits or probabilities as log-probabilities; what is 0 is a lowest number."""
+    if is_probability:
+        return np.log(np.maximum(outputs, np.finfo(outputs.dtype).tiny))
+    return log_softmax(outputs)
 
 
 def _run(model: Any, feed: dict[str, Array]) -> Sequence[Any]:
@@ -353,7 +395,7 @@ def _run(model: Any, feed: dict[str, Array]) -> Sequence[Any]:
     except Exception as error:  # not there, or without this type or layout
         reason = error
     try:
-        return list(ReferenceEvaluator(model).run(None, feed))
+        return list(ReferenceEvaluator(model, new_ops=operators()).run(None, feed))
     except Exception as error:
         raise ConversionError(
             f"the model does not run on trial: {reason}; {error}. Is onnxruntime "
