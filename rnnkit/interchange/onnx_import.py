@@ -25,6 +25,10 @@ from rnnkit.interchange.standard import layer_of
 RECURRENT = {"RNN": OnnxRNN, "GRU": OnnxGRU, "LSTM": OnnxLSTM}
 LAYOUT = ("Transpose", "Squeeze", "Unsqueeze", "Reshape", "Flatten", "Identity", "Cast")
 PASSING = (*LAYOUT, "Dropout")  # which does nothing outside of training
+ON_IDS = (  # what exporters compute of ids, such as places of negative ones
+    "Add", "Sub", "Mul", "Mod", "Cast", "Where", "Not", "And", "Or", "Equal",
+    "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Max", "Min", "Clip",
+)  # fmt: skip
 DEFAULTS = {
     "RNN": ["Tanh"],
     "GRU": ["Sigmoid", "Tanh"],
@@ -75,6 +79,7 @@ class _Reader:
         self.constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
         self.inputs = [i for i in graph.input if i.name not in self.constants]
         self.kinds = {i.name: "ids" if _is_ids(i) else "side" for i in self.inputs}
+        self.on_ids: list[Any] = []
         self.embedding: Array | None = None
         self.layers: list[Layer] = []
         self.weight: Array | None = None
@@ -107,12 +112,17 @@ class _Reader:
             self._refuse(node, f"its domain {node.domain!r} is not ONNX's own")
         if all(name in self.constants for name in given):
             self._fold(node)
+        elif node.op_type in ("Loop", "Scan", "If"):  # which read by name inside, too
+            self._refuse(node, "what it computes inside is not looked into")
         elif node.op_type in ("Shape", "Size") or not {*kinds} & {
             "ids",
             "units",
             "logits",
         }:
             self._mark(node, "side")
+        elif node.op_type in ON_IDS and {*kinds} <= {"ids", None}:
+            self.on_ids.append(node)
+            self._mark(node, "ids")
         elif node.op_type in PASSING and first != "side":
             self._mark(node, str(first))
         elif node.op_type == "Gather" and kinds[-1] == "ids":
@@ -153,19 +163,28 @@ class _Reader:
 
     def _fold(self, node: Any) -> None:
         """Compute a node that depends on no input."""
+        values = self._computed(node, [node], {}, list(node.output))
+        self.constants |= dict(zip(node.output, values, strict=True))
+
+    def _computed(
+        self, source: Any, nodes: list[Any], feed: dict[str, Array], names: list[str]
+    ) -> list[Array]:
+        """Run some nodes alone, in the model's opset; refuse `source` if they fail."""
         from onnx import helper
         from onnx.reference import ReferenceEvaluator
 
-        feed = {name: self.constants[name] for name in node.input if name}
-        inputs = [helper.make_tensor_value_info(n, 0, None) for n in feed]
-        outputs = [helper.make_tensor_value_info(n, 0, None) for n in node.output]
-        graph = helper.make_graph([node], "constant", inputs, outputs)
+        read = {name for node in nodes for name in node.input if name}
+        feed = {n: self.constants[n] for n in read if n in self.constants} | feed
+        infos = [
+            [helper.make_tensor_value_info(name, 0, None) for name in given]
+            for given in (feed, names)
+        ]
+        graph = helper.make_graph(nodes, "part", *infos)
         model = helper.make_model(graph, opset_imports=self.opsets)
         try:
-            values = ReferenceEvaluator(model).run(None, feed)
+            return list(ReferenceEvaluator(model).run(None, feed))
         except Exception as error:  # of many classes
-            self._refuse(node, f"its value cannot be computed ({error})")
-        self.constants |= dict(zip(node.output, values, strict=False))
+            self._refuse(source, f"its value cannot be computed ({error})")
 
     def _constant(self, node: Any, i: int, what: str) -> Array:
         """The value of the i-th input, which must be one of the model's weights."""
@@ -182,8 +201,21 @@ class _Reader:
             self._refuse(node, "an embedding is a matrix whose rows are gathered")
         if self.embedding is not None:
             self._refuse(node, "a second embedding cannot be taken over")
-        self.embedding = table
+        self.embedding = table[self._places(node, len(table))]
         self._mark(node, "units")
+
+    def _places(self, node: Any, n: int) -> Array:
+        """The row of the table of each id, where the model computes it of the id."""
+        ids = np.arange(n)
+        if all(a.op_type == "Cast" for a in self.on_ids):
+            return ids
+        before = [a for a in self.graph.node if self.kinds.get(a.output[0]) == "ids"]
+        inputs = [i for i in self.inputs if self.kinds[i.name] == "ids"]
+        feed = {i.name: ids[None].astype(_dtype(i)) for i in inputs}
+        places = self._computed(node, before, feed, [node.input[1]])[0].reshape(-1)
+        if places.shape != ids.shape or not ((-n <= places) & (places < n)).all():
+            self._refuse(node, f"it has no row for each of the ids 0 to {n - 1}")
+        return np.asarray(places, np.int64)
 
     def _output(self, node: Any) -> None:
         weight = self._constant(node, 1, "the weight")
