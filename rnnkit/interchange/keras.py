@@ -99,7 +99,7 @@ def read_keras(
     is_path = isinstance(source, (str, os.PathLike))
     layers = _read_file(Path(source)) if is_path else _grouped(as_arrays(source))
     embeddings = [a for a in layers if "embeddings" in a.tensors]
-    recurrent = [a for a in layers if "recurrent_kernel" in a.tensors]
+    recurrent = [a for a in layers if {"kernel", "recurrent_kernel"} <= set(a.tensors)]
     outputs = [a for a in layers if set(a.tensors) in ({"kernel"}, {"kernel", "bias"})]
     for layer in layers:
         if not any(layer is a for a in (*embeddings, *recurrent, *outputs)):
@@ -134,14 +134,8 @@ def read_keras(
 
 def _recurrent(layer: _Layer, given: Mapping[str, Any]) -> tuple[Layer, Recurrence]:
     """Return a recurrent layer as rnnkit has it, and as Keras computes it."""
+    kind = _kind(layer)
     kernel, recurrent = (layer.tensors[n] for n in ("kernel", "recurrent_kernel"))
-    units = recurrent.shape[0]
-    kind = KINDS.get(kernel.shape[-1] // units if kernel.ndim == 2 else 0)
-    if kind is None or kernel.shape[1] != len(GATES[kind]) * units:
-        raise ConversionError(
-            f"layer {layer.name!r}: a kernel of {kernel.shape} over {units} units is "
-            "neither SimpleRNN, GRU nor LSTM"
-        )
     bias = layer.tensors.get("bias")
     settings = _settings(layer.name, kind, {**given, **layer.settings}, bias)
     tensors = {"weight_x": kernel.T, "weight_h": recurrent.T}
@@ -157,8 +151,25 @@ def _recurrent(layer: _Layer, given: Mapping[str, Any]) -> tuple[Layer, Recurren
     if "bias_x" in tensors and "bias_h" not in tensors:
         blocks |= {("bias_h", g): 0 * blocks["bias_x", g] for g in gates}
     source = f"layer {layer.name!r} ({kind})"
-    ours = layer_of(source, _cell(kind, settings), kernel.shape[0], units, blocks)
+    ours = layer_of(source, _cell(kind, settings), len(kernel), len(recurrent), blocks)
     return ours, keras_layer(kind, layer.tensors, settings)
+
+
+def _kind(layer: _Layer) -> str:
+    """What the shapes of a layer's tensors say that it is."""
+    shapes = {name: array.shape for name, array in layer.tensors.items()}
+    inputs, units = shapes["kernel"][0], shapes["recurrent_kernel"][0]
+    for n_gates, kind in KINDS.items():
+        width = n_gates * units
+        biases = [None, (width,), *([(2, width)] if kind == "GRU" else [])]
+        rest = shapes | {"kernel": (inputs, width), "recurrent_kernel": (units, width)}
+        if rest == shapes and shapes.get("bias") in biases:
+            return kind
+    listed = ", ".join(f"{name} of {shape}" for name, shape in shapes.items())
+    raise ConversionError(
+        f"layer {layer.name!r}: {listed} over {units} units is neither SimpleRNN, GRU "
+        "nor LSTM"
+    )
 
 
 def _settings(
@@ -268,6 +279,8 @@ def _opened(file: Any) -> Any:
         ) from None
     try:
         return h5py.File(file, "r")
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise ConversionError(f"{file}: no file of HDF5: {error}") from None
 

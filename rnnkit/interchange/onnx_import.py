@@ -7,7 +7,6 @@ whether all was understood is found out by running the model beside its copy, wh
 every import does.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -51,17 +50,30 @@ def read_onnx(source: Any) -> Parts:
     ConversionError
         A node is not supported, or the copy computes other numbers.
     """
-    onnx = package("onnx")
-    if isinstance(source, (str, os.PathLike)):
-        model = onnx.load(Path(source))
-    elif isinstance(source, bytes):
-        model = onnx.load_model_from_string(source)
-    else:
-        model = source
+    model = _loaded(source)
     reader = _Reader(model)
     parts = reader.read()
     _try(model, reader, parts)
     return parts
+
+
+def _loaded(source: Any) -> Any:
+    """Return a model with all its tensors."""
+    onnx = package("onnx")
+    if isinstance(source, onnx.ModelProto):
+        return source
+    try:
+        if isinstance(source, bytes):
+            return onnx.load_model_from_string(source)
+        return onnx.load(Path(source))
+    except (FileNotFoundError, PermissionError, IsADirectoryError):
+        raise
+    except Exception as error:  # of classes of two packages
+        what = "bytes" if isinstance(source, bytes) else source
+        raise ConversionError(
+            f"{what}: no model that the package onnx reads: {error}; allowed: the name "
+            "of a file, its bytes, an onnx.ModelProto"
+        ) from None
 
 
 class _Reader:
@@ -76,7 +88,15 @@ class _Reader:
 
         self.graph = graph = model.graph
         self.opsets = model.opset_import
-        self.constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+        try:
+            self.constants = {
+                t.name: numpy_helper.to_array(t) for t in graph.initializer
+            }
+        except Exception as error:  # of the package's own classes
+            raise ConversionError(
+                f"the model's tensors are not all in it: {error}; give the name of its "
+                "file, with that of its data beside it"
+            ) from None
         self.inputs = [i for i in graph.input if i.name not in self.constants]
         self.kinds = {i.name: "ids" if _is_ids(i) else "side" for i in self.inputs}
         self.on_ids: list[Any] = []
@@ -88,6 +108,12 @@ class _Reader:
 
     def read(self) -> Parts:
         """Return what the graph is made of."""
+        if "ids" not in self.kinds.values():
+            names = ", ".join(repr(i.name) for i in self.inputs) or "none"
+            raise ConversionError(
+                "no input of the model is ids, whole numbers on the two axes of batch "
+                f"and steps; there is {names}"
+            )
         for node in self.graph.node:
             self._node(node)
         if not any(self.kinds.get(o.name) == "logits" for o in self.graph.output):
@@ -199,6 +225,11 @@ class _Reader:
         table = self._constant(node, 0, "the embedding")
         if table.ndim != 2 or _attributes(node).get("axis", 0) != 0:
             self._refuse(node, "an embedding is a matrix whose rows are gathered")
+        if table.dtype not in (np.float32, np.float64):
+            self._refuse(
+                node,
+                f"the model computes in {table.dtype}; let its exporter write float32",
+            )
         if self.embedding is not None:
             self._refuse(node, "a second embedding cannot be taken over")
         self.embedding = table[self._places(node, len(table))]

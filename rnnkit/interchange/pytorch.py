@@ -403,6 +403,14 @@ def _adaptive(
         sizes.append(len(values[f"output.tail.{len(sizes)}.1.weight"]))
     if "output.head.weight" not in values:
         raise ConversionError("the adaptive softmax has no head.weight")
+    width = values["output.head.weight"].shape[1]
+    for i in range(len(sizes)):
+        low = len(values.get(f"output.tail.{i}.0.weight", ()))
+        if low != int(width // div_value ** (i + 1)):
+            raise ConversionError(
+                f"output.tail.{i}.0.weight projects {width} units to {low}, not by "
+                f"div_value={div_value:g}; say div_value="
+            )
     shortlist = len(values["output.head.weight"]) - len(sizes)
     cutoffs = np.cumsum([shortlist, *sizes[:-1]])
     return Head("adaptive", tuple(map(int, cutoffs)), div_value), values
