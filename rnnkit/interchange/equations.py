@@ -7,7 +7,7 @@ So that a weight in a wrong place is found by numbers, at each conversion.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from rnnkit.interchange.running import check_equal, in_double, log_softmax, run
 from rnnkit.runtime.model import LanguageModel
 
 Function = Callable[[Array], Array]
+Step = Callable[..., tuple[Array, ...]]
 STEPS, ROWS = 4, 3  # of the trial
 
 
@@ -33,7 +34,7 @@ class Recurrence:
     """
 
     widths: tuple[int, ...]
-    step: Callable[..., tuple[Array, ...]]
+    step: Step
 
 
 @dataclass(frozen=True)
@@ -55,20 +56,22 @@ class Foreign:
     def run(self, ids: Array, states: Sequence[Array]) -> tuple[Array, list[Array]]:
         """Return what `running.run` returns, in double."""
         states = list(states)
-        found = []
+        outputs = []
         for tokens in ids:
             x, at = np.asarray(self.embedding[tokens], np.float64), 0
             for layer in self.layers:
                 places = slice(at, at + len(layer.widths))
                 states[places] = layer.step(x, *states[places])
                 x, at = states[at], places.stop
-            found.append(self.log_probabilities(x))
-        return np.array(found), states
+            outputs.append(x)
+        log_p = self.log_probabilities(np.concatenate(outputs))
+        return log_p.reshape(*ids.shape, -1), states
 
 
 def check_parts(what: str, parts: Parts, foreign: Foreign) -> None:
     """Raise ConversionError where the parts compute something else."""
-    check_same(what, parts.model(), foreign)
+    in_double = replace(parts, embedding=parts.embedding.astype(np.float64))
+    check_same(what, in_double.model(), foreign)
 
 
 def check_same(what: str, model: LanguageModel, foreign: Foreign) -> None:
@@ -81,7 +84,9 @@ def check_same(what: str, model: LanguageModel, foreign: Foreign) -> None:
     widths = [width for layer in foreign.layers for width in layer.widths]
     first = [rng.normal(size=(ROWS, width)) for width in widths]
     wanted, wanted_states = foreign.run(ids, first)
-    found, states = run(in_double(model), ids, first)
+    if model.network.config.dtype != "float64":
+        model = in_double(model)
+    found, states = run(model, ids, first)
     check_equal(f"{what}: log-probabilities", found, wanted)
     for i, pair in enumerate(zip(states, wanted_states, strict=True)):
         check_equal(f"{what}: state {i}", *pair)
@@ -226,5 +231,5 @@ def keras_layer(
         c = gate(f) * c + gate(i) * activation(candidate)
         return gate(o) * activation(c), c
 
-    step = {"SimpleRNN": simple, "GRU": gru, "LSTM": lstm}[kind]
-    return Recurrence((units, units) if kind == "LSTM" else (units,), step)
+    steps: dict[str, Step] = {"SimpleRNN": simple, "GRU": gru, "LSTM": lstm}
+    return Recurrence((units, units) if kind == "LSTM" else (units,), steps[kind])

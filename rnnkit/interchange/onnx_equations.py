@@ -119,7 +119,8 @@ def _step(kind: str, given: dict[str, Any], attributes: dict[str, Any]) -> Step:
         c = f(forget + p_f * c) * c + f(i + p_i * c) * g(new)
         return f(o + p_o * c) * h(c), c
 
-    return {"RNN": rnn, "GRU": gru, "LSTM": lstm}[kind]
+    steps: dict[str, Step] = {"RNN": rnn, "GRU": gru, "LSTM": lstm}
+    return steps[kind]
 
 
 def _functions(kind: str, attributes: dict[str, Any]) -> list[Any]:

@@ -201,11 +201,11 @@ class _Reader:
 
         read = {name for node in nodes for name in node.input if name}
         feed = {n: self.constants[n] for n in read if n in self.constants} | feed
-        infos = [
+        inputs, outputs = (
             [helper.make_tensor_value_info(name, 0, None) for name in given]
             for given in (feed, names)
-        ]
-        graph = helper.make_graph(nodes, "part", *infos)
+        )
+        graph = helper.make_graph(nodes, "part", inputs, outputs)
         model = helper.make_model(graph, opset_imports=self.opsets)
         try:
             return list(ReferenceEvaluator(model).run(None, feed))
