@@ -299,6 +299,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "network is no JSON": (metadata_text("network", "{"), "'dtype' must be float32"),
     "network is a list": (metadata_text("network", "[]"), "not a JSON object"),
     "cell with blanks": (metadata_text("cell", '{"a": 1}'), "canonical form"),
+    "a number is infinite": (metadata_text("cell", '{"a":1e999}'), "is too large"),
     "network is more": (fact("network", zoom=1), "more than this rnnkit knows.*zoom"),
     "network with a name twice": (metadata_text("cell", '{"a":1,"a":2}'), "'a' twice"),
     "deep metadata": (metadata_text("cell", "[" * 99_999), "'cell' is not JSON"),
