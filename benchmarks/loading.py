@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Model files: loading beside reading the bytes, in C and in Python; a C program's start.
+"""Model files: loading beside reading the bytes, in C and Python; a C program's start.
 
 Reading is one read of the whole file, which the system has in memory, into memory that
 is fresh: what no reader that owns its weights can go without.
@@ -105,7 +105,9 @@ def _start(program: Path, model: Path, n_rounds: int) -> Row:
         row.columns[f"{name} ms"] = f"{row.median(name) * 1e3:.1f}"
     late = missed(-row.median("predicts"), -targets.C_START_SECONDS)
     row.columns["predicts ms"] += late.replace("<-", ">")
-    busy = np.median([_processor_seconds(commands["predicts"]) for _ in range(n_rounds)])
+    busy = np.median(
+        [_processor_seconds(commands["predicts"]) for _ in range(n_rounds)]
+    )
     row.columns["of processor"] = f"{busy * 1e3:.1f}"
     return row
 

@@ -79,9 +79,10 @@ def strict_json(text: str | bytes, what: str) -> Any:
             raise ModelFormatError(f"{what} holds {digits[:20]}, which is too large")
         return value
 
-    hooks = {"parse_constant": constant, "parse_float": real}
     try:
-        return json.loads(text, object_pairs_hook=pairs, **hooks)
+        return json.loads(
+            text, object_pairs_hook=pairs, parse_constant=constant, parse_float=real
+        )
     except ModelFormatError:
         raise
     except (ValueError, RecursionError):  # also UnicodeDecodeError, huge integers

@@ -126,9 +126,7 @@ def test_no_damaged_file_is_a_fault_in_c(paths: list[str], tmp_path: Path) -> No
     assert 100 < int(done.stdout) < N_FILES - 200
 
 
-def test_no_damaged_file_is_a_fault_in_python(
-    paths: list[str], tmp_path: Path
-) -> None:
+def test_no_damaged_file_is_a_fault_in_python(paths: list[str], tmp_path: Path) -> None:
     environment = os.environ | {"CFLAGS": " ".join(["-O1 -g -w", *SANITIZERS])}
     environment |= {"LDFLAGS": "-fsanitize=address,undefined"}
     build = [sys.executable, "setup.py", "-q", "build_ext"]
@@ -145,7 +143,10 @@ def test_no_damaged_file_is_a_fault_in_python(
         target = tmp_path / "lib" / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
-    environment = os.environ | {"LD_PRELOAD": preload, "PYTHONPATH": f"{core.parents[1]}"}
+    environment = os.environ | {
+        "LD_PRELOAD": preload,
+        "PYTHONPATH": f"{core.parents[1]}",
+    }
     environment |= {"ASAN_OPTIONS": "detect_leaks=0", "PYTHONMALLOC": "malloc"}
     done = subprocess.run(
         [sys.executable, "-c", PYTHON_DOOR, *paths],
