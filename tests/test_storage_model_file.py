@@ -144,7 +144,9 @@ def test_what_is_wrong_through_damage_is_called_damage(
         at = data.index(part)
         (tmp_path / "a").write_bytes(data[:at] + b"\x20" + data[at + 1 :])
         for load in (rnnkit.load, runtime.load):
-            with pytest.raises(ModelFormatError, match=r"was damaged|canonical form at"):
+            with pytest.raises(
+                ModelFormatError, match=r"was damaged|canonical form at"
+            ):
                 load(tmp_path / "a")
 
 
