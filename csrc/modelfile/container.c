@@ -154,7 +154,7 @@ static enum rk_status read_offsets(struct parser *parser, struct rk_stored *tens
     return RK_OK;
 }
 
-static enum rk_status read_dtype(struct parser *parser, struct rk_stored *tensor)
+static enum rk_status read_element(struct parser *parser, struct rk_stored *tensor)
 {
     char quoted[8] = "\"";
     for (int i = 0; i < RK_N_ELEMENTS; i++) {
@@ -190,8 +190,8 @@ static enum rk_status read_shape(struct parser *parser, struct rk_stored *tensor
     return RK_OK;
 }
 
-static enum rk_status check_size(const struct parser *parser,
-                                 const struct rk_stored *tensor)
+static enum rk_status check_tensor_size(const struct parser *parser,
+                                        const struct rk_stored *tensor)
 {
     size_t n_bytes = rk_element_size(tensor->element);
     for (int i = 0; i < tensor->rank; i++)
@@ -216,7 +216,7 @@ static enum rk_status read_tensor(struct parser *parser, const char *last,
     if (good && (status = read_offsets(parser, tensor)) != RK_OK)
         return status;
     good = good && rk_json_key(&parser->json, "dtype");
-    if (good && (status = read_dtype(parser, tensor)) != RK_OK)
+    if (good && (status = read_element(parser, tensor)) != RK_OK)
         return status;
     good = good && rk_json_key(&parser->json, "shape");
     if (good && (status = read_shape(parser, tensor)) != RK_OK)
@@ -225,7 +225,7 @@ static enum rk_status read_tensor(struct parser *parser, const char *last,
         return REFUSE(
             "tensor '%s' must have just data_offsets, dtype and shape, in this order",
             tensor->name);
-    return check_size(parser, tensor);
+    return check_tensor_size(parser, tensor);
 }
 
 static enum rk_status read_tensors(struct parser *parser, size_t room)

@@ -7,7 +7,7 @@
 #include "modelfile/config.h"
 #include "modelfile/json.h"
 
-enum { MAX_NAME = 100 }; /* of a cell's parameter */
+enum { MAX_PARAMETER_NAME = 100 }; /* of a cell's parameter */
 
 /* A tensor that must be there, of this type, and is then accounted for. */
 static enum rk_status use(const struct rk_modelfile *file, const char *name,
@@ -75,7 +75,7 @@ static enum rk_status add_parameter(struct rk_modelfile *file, const char *name,
 }
 
 /* The name of the next parameter that the description of a cell lists. */
-static bool next_name(struct rk_json *json, char name[MAX_NAME + 1])
+static bool next_name(struct rk_json *json, char name[MAX_PARAMETER_NAME + 1])
 {
     struct rk_json object = *json;
     if (!rk_json_take(&object, "{") || !rk_json_find(&object, "name") ||
@@ -83,7 +83,7 @@ static bool next_name(struct rk_json *json, char name[MAX_NAME + 1])
         return false;
     size_t n = 0;
     while (object.at[n] != '"') /* there is one: the whole has been skipped */
-        if (n < MAX_NAME)
+        if (n < MAX_PARAMETER_NAME)
             name[n] = object.at[n], n++;
         else
             return false;
@@ -96,7 +96,7 @@ static enum rk_status add_layer(struct rk_modelfile *file, size_t layer,
 {
     const struct rk_program *program = file->programs[layer];
     const struct rk_stored *cell = NULL;
-    char tensor[MAX_NAME + 16], name[MAX_NAME + 1];
+    char tensor[MAX_PARAMETER_NAME + 16], name[MAX_PARAMETER_NAME + 1];
     snprintf(tensor, sizeof tensor, "rnn.cell_l%zu", layer);
     enum rk_status status = use_list(file, tensor, RK_U8, &cell, error);
     if (status != RK_OK)

@@ -21,7 +21,7 @@ struct sink {
     size_t capacity, n_bytes;
 };
 
-static void put(struct sink *sink, struct rk_span piece)
+static void sink_add(struct sink *sink, struct rk_span piece)
 {
     if (sink->n_bytes <= sink->capacity && piece.n_bytes <= sink->capacity - sink->n_bytes)
         memcpy(sink->text + sink->n_bytes, piece.bytes, piece.n_bytes);
@@ -42,13 +42,13 @@ static void decode_bytes(const int32_t *ids, size_t n, struct sink *sink)
             known++;
         }
         if (known == 0) {
-            put(sink, LINE_BREAK);
+            sink_add(sink, LINE_BREAK);
             i++;
             continue;
         }
         bool is_valid;
         size_t length = rk_utf8_step(window, known, &is_valid);
-        put(sink, is_valid ? (struct rk_span){window, length} : REPLACEMENT);
+        sink_add(sink, is_valid ? (struct rk_span){window, length} : REPLACEMENT);
         i += length;
     }
 }
@@ -58,11 +58,11 @@ static void decode_characters(const struct rk_tokenizer *t, const int32_t *ids, 
 {
     for (size_t i = 0; i < n; i++) {
         if (ids[i] == t->end_id)
-            put(sink, LINE_BREAK);
+            sink_add(sink, LINE_BREAK);
         else if (ids[i] == t->unk_id)
-            put(sink, REPLACEMENT);
+            sink_add(sink, REPLACEMENT);
         else
-            put(sink, rk_strings_get(&t->vocabulary, (size_t)ids[i]));
+            sink_add(sink, rk_strings_get(&t->vocabulary, (size_t)ids[i]));
     }
 }
 
@@ -115,7 +115,7 @@ static void decode_words(const struct rk_tokenizer *t, const int32_t *ids, size_
     struct line line = NEW_LINE;
     for (size_t i = 0; i < n; i++) {
         if (ids[i] == t->end_id) {
-            put(sink, LINE_BREAK);
+            sink_add(sink, LINE_BREAK);
             line = NEW_LINE;
             continue;
         }
@@ -125,8 +125,8 @@ static void decode_words(const struct rk_tokenizer *t, const int32_t *ids, size_
             t->rule == RK_WORD ? takes_blank(&line, token, repeats) : !line.is_empty;
         line.is_empty = false;
         if (blank)
-            put(sink, BLANK);
-        put(sink, token);
+            sink_add(sink, BLANK);
+        sink_add(sink, token);
     }
 }
 
