@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from c_library import Error, Model, needs_make
+from test_golden import GOLDEN, of_version
 
 import rnnkit
 from rnnkit import RNNLanguageModel
 from rnnkit.core import draw, uniform
-from test_golden import GOLDEN, of_version
 
 ROOT = Path(__file__).parent.parent
 TEXTS = ["the cat sat on the mat", "the dog sat, too.", "", "a\tb \u6eff ⛰ Don't 3.14"]
@@ -176,6 +176,9 @@ def test_a_file_that_is_none_is_refused(library: ctypes.CDLL, tmp_path: Path) ->
     path = str(tmp_path / "nothing").encode()
     assert library.rnnkit_model_load(byref(model), c_char_p(path), byref(error)) == 4
     assert b"there is no file" in error.text and not model
+    path = str(tmp_path).encode()
+    assert library.rnnkit_model_load(byref(model), c_char_p(path), byref(error)) == 4
+    assert b"cannot be read" in error.text and not model
     assert (
         library.rnnkit_model_read(byref(model), b"{}", c_size_t(2), byref(error)) == 3
     )
@@ -322,6 +325,29 @@ def test_a_golden_file_predicts_as_on_the_day_it_was_written(
         found[ids] = np.exp(log_p)
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-8)
     twin.close()
+
+
+def test_a_file_is_what_its_bytes_are_however_they_lie(library: ctypes.CDLL) -> None:
+    path = GOLDEN / "v2-lstm-solver.rnn"
+    data = path.read_bytes()
+    room = ctypes.create_string_buffer(len(data) + 8)
+    at = ctypes.addressof(room)
+    expected = Model(library, data)
+    for shift in range(8):
+        ctypes.memmove(at + shift, data, len(data))
+        model, error = c_void_p(), Error()
+        assert not library.rnnkit_model_read(
+            byref(model), c_void_p(at + shift), c_size_t(len(data)), byref(error)
+        )
+        library.rnnkit_model_free(model)
+    twin = Model(library, data)
+    library.rnnkit_stream_free(twin.stream)
+    library.rnnkit_model_free(twin.model)
+    twin.call("model_load", byref(twin.model), c_char_p(str(path).encode()))
+    twin.call("stream_create", byref(twin.stream), twin.model, 1)
+    assert twin.top(5) == expected.top(5)
+    twin.close()
+    expected.close()
 
 
 def test_a_file_of_a_newer_version_is_refused_by_name(library: ctypes.CDLL) -> None:

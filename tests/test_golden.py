@@ -7,6 +7,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +65,31 @@ def test_the_cell_of_a_package_that_is_not_there_trains_on() -> None:
     assert isinstance(lm.cell, StoredCell)
     loss = lm.loss_curve_[-1]
     assert lm.partial_fit(["the small boat sails at dawn"] * 8).loss_curve_[-1] < loss
+
+
+ALONE = """
+import sys
+import numpy
+before = {name.partition(".")[0] for name in sys.modules}
+from rnnkit import runtime
+called = set()
+sys.setprofile(lambda frame, event, _: called.add(frame.f_code.co_filename))
+for path in sys.argv[1:]:
+    model = runtime.load(path)
+    model.predict_next([0] if model.encoder.tokenizer is None else "the crew", k=3)
+sys.setprofile(None)
+with_file = {name for name, m in sys.modules.items() if getattr(m, "__file__", None)}
+names = {name.partition(".")[0] for name in with_file} - before - {"rnnkit"}
+assert names <= sys.stdlib_module_names, names - sys.stdlib_module_names
+assert any(name.endswith("model_file.py") for name in called)
+tracing = [name for name in called if name.endswith(("trace.py", "recorder.py"))]
+assert not tracing, tracing
+"""
+
+
+def test_the_runtime_needs_numpy_alone_and_traces_nothing(run_python: Any) -> None:
+    done = run_python("-c", ALONE, *map(str, FILES))
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("version", ["3", "12"])

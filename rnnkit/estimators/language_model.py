@@ -815,8 +815,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         ----------
         path : str or path
         solver_state : bool, default=False
-            Whether `partial_fit` shall go on after a load as if there had been none:
-            the file then holds the solver's moments, the position of the schedule, the
+            Whether `partial_fit` shall go on after a load as if there had been none.
+            The file then holds the solver's moments, the position of the schedule, the
             average and the counters of random numbers as well. Where `partial_fit`
             would start anew, as after `fit`, there are none.
         """
