@@ -8,6 +8,7 @@
 #include <immintrin.h>
 #endif
 
+#include "kernels/int8.h"
 #include "kernels/names.h"
 #include "kernels/table.h"
 #include "kernels/tiles.h"
@@ -27,6 +28,8 @@
 #define RK_PRODUCT_TILES(X) X(1, 1) X(1, 2) X(2, 1)
 #define RK_OUTER_COLUMNS 2
 #define RK_OUTER_TILES(X) X(1, 1) X(2, 1)
+#define RK_INT8_ROWS 1
+#define RK_INT8_TILES(X) X(1, 1)
 /* clang-format on */
 
 #include "kernels/instance.inc.h"

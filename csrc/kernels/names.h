@@ -51,6 +51,7 @@
 #define v_memory RK_T(v_memory)
 #define v_narrow RK_T(v_narrow)
 #define v_words RK_T(v_words)
+#define v_bits RK_T(v_bits)
 
 /* Primitives (simd.inc.h). */
 #define v_load RK_T(v_load)
@@ -67,6 +68,7 @@
 #define v_min RK_T(v_min)
 #define v_max RK_T(v_max)
 #define v_abs RK_T(v_abs)
+#define v_from_int RK_T(v_from_int)
 #define v_double_load RK_T(v_double_load)
 #define v_pin RK_T(v_pin)
 #define lanes_sum RK_T(lanes_sum)
