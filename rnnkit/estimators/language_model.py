@@ -598,6 +598,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
 
     def _trainer_from(self, model: LanguageModel, seed: int) -> Trainer:
         """Return a trainer that goes on with the weights of a model."""
+        model.network.config.require_reals("warm_start and partial_fit")
         before = model.network.config
         network = Network(network_config(self, model.encoder, before=before))
         check_values(network, model.params, "the network cannot change in a warm start")
@@ -696,6 +697,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
             A name is unknown, a shape is wrong, or a value is not finite.
         """
         model = self._fitted()
+        model.network.config.require_reals("set_weights")
         checked = check_values(model.network, {**model.params, **values}, "set_weights")
         weights = model.network.weights(checked)
         self._model = LanguageModel(
@@ -781,9 +783,13 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
 
         The name holds the old file or the new one, whatever happens on the way.
         """
+        save(self._storable(), path)
+
+    def _storable(self) -> LanguageModel:
+        """Return the model with all that its file holds of the estimator."""
         model = self._fitted()
         facts = replace(model.facts, parameters=storable_parameters(self))
-        save(model.with_facts(facts), path)
+        return model.with_facts(facts)
 
     # ----------------------------------------------------------------- scikit-learn
 
