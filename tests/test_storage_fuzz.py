@@ -20,13 +20,14 @@ KINDS = [{"cell": "gru"}, {"cell": "lstm", **LARGER}]
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
-    """Models of unlike kinds, one of them with its solver."""
+    """Models of unlike kinds, one with its solver, one with weights of int8."""
     folder = tmp_path_factory.mktemp("models")
     for i, kind in enumerate(KINDS):
         lm = RNNLanguageModel(hidden_size=3, max_iter=1, random_state=i, **kind)
         lm.fit(TEXTS).save(folder / str(i))
     lm = RNNLanguageModel(hidden_size=3, random_state=0, carry_state=True)
-    lm.partial_fit(TEXTS).save(folder / str(len(KINDS)), solver_state=True)
+    lm.partial_fit(TEXTS).save(folder / "solver", solver_state=True)
+    runtime.load(folder / "0").quantize().save(folder / "int8")
     return [path.read_bytes() for path in sorted(folder.iterdir())]
 
 
@@ -68,10 +69,8 @@ def another_word(files: list[bytes], rng: np.random.Generator) -> bytes:
 
 def recombined(files: list[bytes], rng: np.random.Generator) -> bytes:
     """Some tensors and some metadata of one model in another."""
-    one, another = rng.permutation(len(files))[:2]
-    (tensors, metadata), (more_tensors, more_metadata) = map(
-        decode, (files[one], files[another])
-    )
+    two = rng.permutation(len(files))[:2]
+    (tensors, metadata), (more_tensors, more_metadata) = (decode(files[i]) for i in two)
     tensors |= {n: t for n, t in more_tensors.items() if rng.random() < 0.2}
     tensors = {n: t for n, t in tensors.items() if rng.random() < 0.98}
     metadata |= {n: v for n, v in more_metadata.items() if rng.random() < 0.2}

@@ -26,7 +26,7 @@ enum {
     RK_CHECKSUM_DIGITS = 16,
 };
 
-enum rk_element { RK_F32, RK_F64, RK_I32, RK_I64, RK_U8, RK_N_ELEMENTS };
+enum rk_element { RK_F32, RK_F64, RK_I32, RK_I64, RK_I8, RK_U8, RK_N_ELEMENTS };
 
 size_t rk_element_size(enum rk_element element);
 const char *rk_element_name(enum rk_element element); /* as the file has it: "F32" */
@@ -38,10 +38,11 @@ struct rk_stored {
     int rank;
     size_t shape[RK_MAX_RANK];
     size_t begin, n_bytes;
-    size_t position;  /* of its first byte in the file */
-    const void *data; /* aligned to its elements; NULL: not in memory */
-    bool is_used;     /* for the reader's own account, */
-    size_t parameter; /* as this is: 1 + its index among the weights */
+    size_t position;                /* of its first byte in the file */
+    const void *data;               /* aligned to its elements; NULL: not in memory */
+    bool is_used;                   /* for the reader's own account, */
+    size_t parameter;               /* as this is: 1 + its index among the weights */
+    const struct rk_stored *scales; /* of a matrix of int8: those of its rows */
 };
 
 /* A string of the metadata, in UTF-8; a 0 follows it, and may be within. */

@@ -42,6 +42,16 @@ static enum rk_status use_list(const struct rk_modelfile *file, const char *name
                              error);
 }
 
+/* Whether all elements are finite and have no sign. */
+static bool are_scales(const struct rk_stored *tensor)
+{
+    bool found = false;
+    const uint32_t *bits = tensor->data;
+    for (size_t i = 0; i < tensor->n_bytes / sizeof *bits; i++)
+        found |= bits[i] >= 0x7f800000;
+    return !found;
+}
+
 /* -------------------------------------------------------------- parameters */
 
 static enum rk_status check_shape(const struct rk_stored *tensor, size_t rows,
@@ -60,12 +70,54 @@ static enum rk_status check_shape(const struct rk_stored *tensor, size_t rows,
                    tensor->name, has, needs);
 }
 
+/* One of a shape that is read at once. */
+static enum rk_status use_whole(const struct rk_modelfile *file, const char *name,
+                                enum rk_element element, size_t rows, size_t columns,
+                                const struct rk_stored **result, struct rk_error *error)
+{
+    enum rk_status status = use(file, name, element, result, error);
+    if (status == RK_OK)
+        status = check_shape(*result, rows, columns, error);
+    if (status != RK_OK)
+        return status;
+    return rk_container_load(&file->container, rk_container_tensor(&file->container, name),
+                             error);
+}
+
+/* A matrix of int8, and the scales of its rows, which stand under a name of their own: both
+ * are packed together. */
+static enum rk_status add_int8(struct rk_modelfile *file, const char *name, size_t rows,
+                               size_t columns, struct rk_error *error)
+{
+    const struct rk_stored *codes = NULL, *scales = NULL;
+    char scale_name[MAX_PARAMETER_NAME + 32];
+    snprintf(scale_name, sizeof scale_name, "%s.scale", name);
+    enum rk_status status = use_whole(file, name, RK_I8, rows, columns, &codes, error);
+    if (status == RK_OK && memchr(codes->data, -128, codes->n_bytes))
+        status = rk_fail(error, RK_FORMAT,
+                         "tensor '%s' holds -128; allowed are -127 to 127", name);
+    if (status == RK_OK)
+        status = use_whole(file, scale_name, RK_F32, rows, 0, &scales, error);
+    if (status == RK_OK && !are_scales(scales))
+        status = rk_fail(error, RK_FORMAT,
+                         "tensor '%s' holds a number that is not finite, or negative",
+                         scale_name);
+    if (status != RK_OK)
+        return status;
+    struct rk_stored *matrix = rk_container_tensor(&file->container, name);
+    matrix->scales = scales;
+    matrix->parameter = ++file->n_parameters;
+    return RK_OK;
+}
+
 /* The next parameter in the core's order; columns 0: a vector. */
 static enum rk_status add_parameter(struct rk_modelfile *file, const char *name,
                                     size_t rows, size_t columns, struct rk_error *error)
 {
     const struct rk_stored *tensor = NULL;
     enum rk_element element = file->network.dtype == RK_FLOAT32 ? RK_F32 : RK_F64;
+    if (file->network.int8 && columns)
+        return add_int8(file, name, rows, columns, error);
     enum rk_status status = use(file, name, element, &tensor, error);
     if (status == RK_OK)
         status = check_shape(tensor, rows, columns, error);
@@ -434,7 +486,7 @@ static void take(void *context, const struct rk_stored *tensor, size_t row, size
     struct filling *filling = context;
     if (is_not_finite(tensor->element, rows, tensor->n_bytes / tensor->shape[0] * n_rows))
         filling->not_finite = tensor;
-    if (tensor->parameter)
+    if (tensor->parameter && !tensor->scales)
         rk_weights_set_rows(filling->weights, tensor->parameter - 1, row, n_rows, rows);
 }
 
@@ -451,11 +503,25 @@ static enum rk_status check_weights(const struct rk_modelfile *file,
             continue;
         fits = rk_weights_shape(weights, tensor->parameter - 1, &rows, &columns, NULL) ==
                    RK_OK &&
+               rk_weights_is_int8(weights, tensor->parameter - 1) == !!tensor->scales &&
                tensor->shape[0] == rows && tensor->rank == (columns ? 2 : 1) &&
                (!columns || tensor->shape[1] == columns);
     }
     return fits ? RK_OK
                 : rk_fail(error, RK_INVALID, "the weights are not those of the file");
+}
+
+static enum rk_status set_int8(const struct rk_modelfile *file, struct rk_weights *weights,
+                               struct rk_error *error)
+{
+    enum rk_status status = RK_OK;
+    for (size_t i = 0; status == RK_OK && i < file->container.n_tensors; i++) {
+        const struct rk_stored *tensor = &file->container.tensors[i];
+        if (tensor->scales)
+            status = rk_weights_set_int8(weights, tensor->parameter - 1, tensor->data,
+                                         tensor->scales->data, error);
+    }
+    return status;
 }
 
 enum rk_status rk_modelfile_fill(struct rk_modelfile *file, struct rk_weights *weights,
@@ -468,7 +534,7 @@ enum rk_status rk_modelfile_fill(struct rk_modelfile *file, struct rk_weights *w
     if (status == RK_OK && filling.not_finite)
         status = rk_fail(error, RK_FORMAT, "tensor '%s' holds NaN or infinity",
                          filling.not_finite->name);
-    return status;
+    return status == RK_OK ? set_int8(file, weights, error) : status;
 }
 
 enum rk_status rk_modelfile_weights(struct rk_modelfile *file, struct rk_weights **result,

@@ -610,6 +610,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
 
     def _trainer_from(self, model: LanguageModel, training: TrainingConfig) -> Trainer:
         """Return a trainer that goes on with the weights of a model."""
+        model.network.config.require_reals("warm_start and partial_fit")
         before = model.network.config
         network = Network(network_config(self, model.encoder, before=before))
         check_values(network, model.params, "the network cannot change in a warm start")
@@ -708,6 +709,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
             A name is unknown, a shape is wrong, or a value is not finite.
         """
         model = self._fitted()
+        model.network.config.require_reals("set_weights")
         checked = check_values(model.network, {**model.params, **values}, "set_weights")
         weights = model.network.weights(checked)
         self._model = LanguageModel(
@@ -804,7 +806,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         NotBuiltError
             This rnnkit was built without its C library.
         """
-        export_c(self._stored(), path)
+        export_c(self._storable(), path)
 
     def save(self, path: str | os.PathLike[str], *, solver_state: bool = False) -> None:
         """Write the model to one file, from which `rnnkit.load` makes it again.
@@ -820,14 +822,14 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
             average and the counters of random numbers as well. Where `partial_fit`
             would start anew, as after `fit`, there are none.
         """
-        record = record_of(self._stored())
+        record = record_of(self._storable())
         if solver_state and (trainer := getattr(self, "_trainer", None)):
             self._take_settings(trainer, self._model.encoder)
             record = replace(record, solver=SolverRecord(*trainer.solver_state()))
         save_model(path, record)
 
-    def _stored(self) -> LanguageModel:
-        """The model as files have it, with the parameters of this estimator."""
+    def _storable(self) -> LanguageModel:
+        """Return the model as files have it, with the parameters of this estimator."""
         model = self._fitted()
         facts = replace(model.facts, parameters=storable_parameters(self))
         return model.with_facts(facts)

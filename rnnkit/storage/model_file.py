@@ -219,6 +219,8 @@ def _network(config: NetworkConfig) -> dict[str, Any]:
         facts["head"] = {"kind": config.head.kind, **values}
     if config.projection:
         facts["projection"] = True
+    if config.int8:
+        facts["int8"] = True
     if config.zoneout:
         facts["zoneout"] = dict(config.zoneout)
     return facts
