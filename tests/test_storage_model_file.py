@@ -139,7 +139,7 @@ def test_weights_of_many_pieces_come_back(dtype: str, tmp_path: Path) -> None:
 def test_what_is_wrong_through_damage_is_called_damage(
     data: bytes, tmp_path: Path
 ) -> None:
-    """Another byte in a graph, in JSON, in the vocabulary: never errors of their own."""
+    """Another byte in a graph, in JSON, in the vocabulary: no errors of their own."""
     for part in (b'"states":', b"<eos>", b'"parameters":', b'"is_name'):
         at = data.index(part)
         (tmp_path / "a").write_bytes(data[:at] + b"\x20" + data[at + 1 :])

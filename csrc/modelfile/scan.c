@@ -7,7 +7,7 @@
 #include "modelfile/checksum.h"
 #include "modelfile/container.h"
 
-enum { PIECE = 256 << 10 };
+enum { PIECE_BYTES = 256 << 10 };
 
 enum rk_status rk_source_read(const struct rk_source *source, void *to, size_t at,
                               size_t n_bytes, struct rk_error *error)
@@ -36,7 +36,7 @@ enum rk_status rk_container_load(const struct rk_container *container,
 /* How many rows of a tensor are a piece: one at least. */
 static size_t rows_at_once(const struct rk_stored *tensor)
 {
-    size_t n = PIECE / (tensor->n_bytes / tensor->shape[0]);
+    size_t n = PIECE_BYTES / (tensor->n_bytes / tensor->shape[0]);
     return n == 0 ? 1 : n < tensor->shape[0] ? n : tensor->shape[0];
 }
 

@@ -12,8 +12,8 @@ static size_t table_row(const struct rk_tensor *tensor, enum rk_dtype dtype)
 }
 
 /* Some rows of the plain tensor; of a weight, lanes that stand for no element stay. */
-static void pack_rows(const struct rk_tensor *tensor, enum rk_dtype dtype, char *packed,
-                      size_t row, size_t n_rows, const void *plain)
+static void set_rows(const struct rk_tensor *tensor, enum rk_dtype dtype, char *packed,
+                     size_t row, size_t n_rows, const void *plain)
 {
     if (!tensor->is_table) {
         rk_pack_rows(dtype, packed, plain, tensor->width, tensor->columns, row, n_rows);
@@ -33,7 +33,7 @@ void rk_tensor_pack(const struct rk_tensor *tensor, enum rk_dtype dtype, char *p
                     const void *plain)
 {
     if (tensor->is_table)
-        pack_rows(tensor, dtype, packed, 0, tensor->width, plain);
+        set_rows(tensor, dtype, packed, 0, tensor->width, plain);
     else
         rk_pack(dtype, packed, plain, tensor->blocks, tensor->width, tensor->columns);
 }
@@ -378,7 +378,7 @@ void rk_weights_set_rows(struct rk_weights *weights, size_t index, size_t row,
                          size_t n_rows, const void *plain)
 {
     const struct rk_tensor *tensor = &weights->tensors[index];
-    pack_rows(tensor, weights->dtype, weights->arena + tensor->offset, row, n_rows, plain);
+    set_rows(tensor, weights->dtype, weights->arena + tensor->offset, row, n_rows, plain);
 }
 
 enum rk_status rk_weights_check_training(const struct rk_weights *weights,
