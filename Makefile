@@ -7,6 +7,7 @@
 #   make lint        checks of style and types alone
 #   make lib         the C library: build/lib/librnnkit.so, librnnkit.a and rnnkit.pc
 #   make install-lib PREFIX=/usr/local
+#   make amalgamation  the C library as two files: build/amalgamation/rnnkit.c and rnnkit.h
 #   make clean       remove what was built
 #
 # Each target sets up what it needs in .venv, once. PYTHON chooses the interpreter.
@@ -19,12 +20,12 @@ PLUGINS := $(patsubst %/pyproject.toml,./%,$(wildcard plugins/*/pyproject.toml))
 OFFLINE := "rnnkit: pip could not install what stands above. It needs a network or a local \
 index; behind a proxy set HTTPS_PROXY, then run make again."
 
-NATIVE := setup.py pyproject.toml $(wildcard csrc/*/*.[ch] rnnkit/core/*.p[yx][xd])
+NATIVE := setup.py pyproject.toml tools/amalgamate.py include/rnnkit.h $(wildcard csrc/*/*.[ch] rnnkit/core/*.p[yx][xd])
 # What the kernels and the core compute is tested under each instruction set.
 CAPPED := $(wildcard $(addprefix tests/test_,core*.py program.py heads*.py solvers.py \
     cells*.py against_torch.py runtime.py estimator_language_model.py))
 
-.PHONY: demo test check-long bench lint lib install-lib clean
+.PHONY: demo test check-long bench lint lib install-lib amalgamation clean
 
 demo: $(VENV)/.built
 	$(VENV)/bin/rnnkit demo --output demo.rnn
@@ -87,8 +88,12 @@ install-lib: lib
 	cp $(LIB)/librnnkit.so $(LIB)/librnnkit.a $(PREFIX)/lib
 	cp $(LIB)/rnnkit.pc $(PREFIX)/lib/pkgconfig
 
+amalgamation:
+	$(PYTHON) tools/amalgamate.py build/amalgamation
+
 clean:
 	rm -rf demo.rnn build dist $(VENV) $(LONG) *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(addprefix rnnkit/c_library/,include lib src)
 	rm -f rnnkit/core/_core.c rnnkit/core/_text.c rnnkit/core/*.so
 
 # An environment with what building and running need; a failure leaves nothing behind.

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Build the two extension modules; all else about the package is in pyproject.toml.
+"""Build the two extension modules, and the C library of the object files of the core.
+
+All else about the package is in pyproject.toml.
 
 No flag here depends on the machine that builds: instruction sets are chosen when the
 library is loaded. Contraction is off, so that a fused multiply-add stands exactly where
@@ -7,14 +9,19 @@ one is written, and no flag changes the arithmetic of the process that loads us.
 """
 
 import runpy
+import shlex
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.modified import newer_group
 
 ROOT = Path(__file__).parent
 prerequisites = runpy.run_path(str(ROOT / "tools" / "prerequisites.py"))
+amalgamation = runpy.run_path(str(ROOT / "tools" / "amalgamate.py"))
 
 COMPILE = [
     "-std=c11",
@@ -26,18 +33,10 @@ COMPILE = [
     "-fvisibility=hidden",
     "-Wall",
 ]
+LIBRARY = amalgamation["FOLDERS"]
+CORE = [name for name in LIBRARY if name != "api"]
 TEXT = ["base", "text"]
-CORE = [
-    *TEXT,
-    "kernels",
-    "linalg",
-    "sampling",
-    "program",
-    "heads",
-    "solvers",
-    "network",
-    "modelfile",
-]
+C_LIBRARY = Path("rnnkit", "c_library")
 
 OPENMP_PROGRAM = """
 #include <omp.h>
@@ -87,6 +86,40 @@ class Build(build_ext):
             extension.extra_compile_args += compile_flags
             extension.extra_link_args += link_flags
         super().build_extensions()
+        self.build_library(compile_flags, link_flags)
+
+    def build_library(self, compile_flags: list[str], link_flags: list[str]) -> None:
+        """Put the C library into the package; the core has compiled most of it."""
+        folder = Path(self.build_lib) / C_LIBRARY
+        shutil.rmtree(folder / "lib", ignore_errors=True)
+        objects = self.compile_library(compile_flags)
+        self.compiler.create_static_lib(objects, "rnnkit", str(folder / "lib"))
+        shared = str(folder / "lib" / "librnnkit.so")
+        link = [*shlex.split(prerequisites["compiler"]()), "-shared", *objects]
+        subprocess.run([*link, *link_flags, "-lm", "-o", shared], check=True)
+        amalgamation["amalgamate"](folder / "src", folder / "include")
+
+    def compile_library(self, compile_flags: list[str]) -> list[str]:
+        """The C library's object files; those that are there and new stay."""
+        sources = files(LIBRARY, "*.c")
+        objects = self.compiler.object_filenames(sources, output_dir=self.build_temp)
+        headers = [*files(LIBRARY, "*.h"), "include/rnnkit.h"]
+        self.compiler.compile(
+            [
+                source
+                for source, object_ in zip(sources, objects, strict=True)
+                if newer_group([source, *headers], object_)
+            ],
+            output_dir=self.build_temp,
+            include_dirs=["csrc", "include"],
+            extra_postargs=[*COMPILE, *compile_flags],
+        )
+        return objects
+
+    def copy_extensions_to_source(self) -> None:
+        super().copy_extensions_to_source()
+        built = Path(self.build_lib) / C_LIBRARY
+        shutil.copytree(built, ROOT / C_LIBRARY, dirs_exist_ok=True)
 
 
 setup(

@@ -19,6 +19,7 @@ PARTS = {
     "one_token": "one token, state carried, beside PyTorch and ONNX Runtime",
     "memory": "peak memory at a vocabulary of 50,000 beside PyTorch",
     "tokenizing": "text to ids, megabytes a second",
+    "loading": "a model file beside reading its bytes, in C and Python",
     "start": "seconds to the first prediction, and installed size",
     "scaling": "one thread beside several; windows of twice the length",
     "cells": "every cell beside the LSTM and beside eager PyTorch",

@@ -33,6 +33,8 @@ EAGER = 3.5
 LARGE_VOCABULARY = {"adaptive": 4.0, "sampled": 6.0}  # times the full softmax, training
 MEMORY = {"adam": 0.65, "sgd": 0.5}  # of PyTorch's
 START_SECONDS = 0.1  # import, load, predict, beyond `import numpy`
+LOADING = 0.8  # of the speed of reading the file into fresh memory
+C_START_SECONDS = 0.02  # of a process that loads 10 MB and predicts
 INSTALLED = 0.5  # of PyTorch's
 TOKENIZER_MB = 20.0  # a second
 

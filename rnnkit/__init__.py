@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if (
     TYPE_CHECKING
 ):  # what checkers and editors read; show_versions stands above this file
+    from rnnkit.c_library import get_include, get_lib
     from rnnkit.cells import Cell
     from rnnkit.estimators import (
         RNNLanguageModel,
@@ -38,6 +39,8 @@ _HOMES = {
     "from_keras": "rnnkit.estimators",
     "from_onnx": "rnnkit.estimators",
     "from_torch_state_dict": "rnnkit.estimators",
+    "get_include": "rnnkit.c_library",
+    "get_lib": "rnnkit.c_library",
     "Cell": "rnnkit.cells",
     "Tokenizer": "rnnkit.tokenizers",
     "WhitespaceTokenizer": "rnnkit.tokenizers",
@@ -62,6 +65,8 @@ __all__ = [
     "from_keras",
     "from_onnx",
     "from_torch_state_dict",
+    "get_include",
+    "get_lib",
     "load",
     "register_cell",
     "register_tokenizer",

@@ -56,6 +56,10 @@ class PluginError(RnnkitError, ImportError):
     """A plugin that cannot be loaded, or a name that several of them claim."""
 
 
+class NotBuiltError(RnnkitError, FileNotFoundError):
+    """A part of the package that building it should have made, and has not."""
+
+
 class MissingPackageError(RnnkitError, ImportError):
     """Something that needs a package which rnnkit can do without."""
 

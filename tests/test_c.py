@@ -44,3 +44,11 @@ def test_the_base_needs_no_openmp(tmp_path: Path) -> None:
 def test_every_257th_float_is_within_the_stated_ulp(programs: dict[str, Path]) -> None:
     status, output = run_test(programs["math"])
     assert status == 0, output
+
+
+def test_plain_c_computes_as_exactly(tmp_path: Path) -> None:
+    flags = ["-DRNNKIT_PORTABLE", "-pedantic-errors", "-Werror"]
+    names = ["kernels", "linalg", "math"]  # denormals, which base looks at, remain
+    for name, program in build_tests(tmp_path, names, UNITS, flags).items():
+        status, output = run_test(program, isa="baseline")
+        assert status == 0, f"{name}: {output}"

@@ -2,6 +2,7 @@
 """The C library: what Python predicts, it predicts; what is wrong, it says."""
 
 import ctypes
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from c_library import Error, Model, needs_make
+from test_golden import GOLDEN, of_version
 
 import rnnkit
 from rnnkit import RNNLanguageModel
@@ -174,6 +176,9 @@ def test_a_file_that_is_none_is_refused(library: ctypes.CDLL, tmp_path: Path) ->
     path = str(tmp_path / "nothing").encode()
     assert library.rnnkit_model_load(byref(model), c_char_p(path), byref(error)) == 4
     assert b"there is no file" in error.text and not model
+    path = str(tmp_path).encode()
+    assert library.rnnkit_model_load(byref(model), c_char_p(path), byref(error)) == 4
+    assert b"cannot be read" in error.text and not model
     assert (
         library.rnnkit_model_read(byref(model), b"{}", c_size_t(2), byref(error)) == 3
     )
@@ -294,6 +299,60 @@ def test_only_names_of_rnnkit_are_exported(folder: Path) -> None:
     }
     assert "rnnkit_model_load" in names
     assert all(name.startswith("rnnkit_") for name in names)
+
+
+# --------------------------------------------------------------------- golden files
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.rnn")), ids=lambda p: p.stem)
+def test_a_golden_file_predicts_as_on_the_day_it_was_written(
+    library: ctypes.CDLL, path: Path
+) -> None:
+    expected = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    twin = Model(library, path.read_bytes())
+    n_tokens = twin.c.rnnkit_model_n_tokens(twin.model)
+    for prompt, wanted in zip(
+        expected["prompts"], expected["probabilities"], strict=True
+    ):
+        twin.c.rnnkit_stream_reset(twin.stream)
+        if isinstance(prompt, str):
+            twin.feed(prompt)
+        else:
+            ids = (c_int32 * len(prompt))(*prompt)
+            twin.call("stream_feed", twin.stream, ids, c_size_t(len(prompt)))
+        ids, log_p = twin.top(n_tokens)
+        found = np.empty(n_tokens)
+        found[ids] = np.exp(log_p)
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-8)
+    twin.close()
+
+
+def test_a_file_is_what_its_bytes_are_however_they_lie(library: ctypes.CDLL) -> None:
+    path = GOLDEN / "v2-lstm-solver.rnn"
+    data = path.read_bytes()
+    room = ctypes.create_string_buffer(len(data) + 8)
+    at = ctypes.addressof(room)
+    expected = Model(library, data)
+    for shift in range(8):
+        ctypes.memmove(at + shift, data, len(data))
+        model, error = c_void_p(), Error()
+        assert not library.rnnkit_model_read(
+            byref(model), c_void_p(at + shift), c_size_t(len(data)), byref(error)
+        )
+        library.rnnkit_model_free(model)
+    twin = Model(library, data)
+    library.rnnkit_stream_free(twin.stream)
+    library.rnnkit_model_free(twin.model)
+    twin.call("model_load", byref(twin.model), c_char_p(str(path).encode()))
+    twin.call("stream_create", byref(twin.stream), twin.model, 1)
+    assert twin.top(5) == expected.top(5)
+    twin.close()
+    expected.close()
+
+
+def test_a_file_of_a_newer_version_is_refused_by_name(library: ctypes.CDLL) -> None:
+    with pytest.raises(ValueError, match=r"version 3, .*install a newer rnnkit"):
+        Model(library, of_version(GOLDEN / "v2-lstm-word.rnn", "3"))
 
 
 # ------------------------------------------------------------------------- sampling

@@ -2,14 +2,17 @@
 """ARPA files, read and mixed, against a reading of the definition by hand."""
 
 import gzip
+import importlib.machinery
 import math
+import sys
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 from small_models import make_text_model
 
-from rnnkit.errors import ConversionError, ParameterError
-from rnnkit.interchange.arpa import Interpolation, NGram
+from rnnkit.errors import ConversionError, MissingPackageError, ParameterError
+from rnnkit.interchange.arpa import Interpolation, KenLM, NGram, read_ngrams
 from rnnkit.tokenizers import WordTokenizer
 
 TEXTS = ["the cat sat", "the dog sat on the cat", "a bird"]
@@ -56,11 +59,58 @@ def arpa():
     return "\n".join([*lines, "", "\\end\\", ""])
 
 
+class StandIn:
+    """What rnnkit uses of `kenlm.Model`, by the definition; states are lists."""
+
+    def __init__(self, path, config):
+        assert not config.show_progress
+        if not path.endswith(".arpa"):
+            raise OSError(f"Cannot read model '{path}'")
+        self.order = 3
+
+    def __contains__(self, word):
+        return word == "<s>" or (word in ONE and word != "<unk>")
+
+    def NullContextWrite(self, state):  # noqa: N802
+        state[:] = []
+
+    def BeginSentenceWrite(self, state):  # noqa: N802
+        state[:] = ["<s>"]
+
+    def BaseScore(self, state, word, after):  # noqa: N802
+        known = word if word in ONE else "<unk>"
+        after[:] = [*state, known][-2:]
+        return math.log10(probability(tuple(state), known))
+
+
+def stand_in():
+    module = ModuleType("kenlm")
+    module.__spec__ = importlib.machinery.ModuleSpec("kenlm", None)
+    module.Model, module.State = StandIn, list
+    module.Config = lambda: SimpleNamespace(show_progress=True)
+    return module
+
+
 @pytest.fixture
-def ngram(tmp_path):
+def path(tmp_path):
     path = tmp_path / "model.arpa"
     path.write_text(arpa(), "utf-8")
-    return NGram(path)
+    return path
+
+
+@pytest.fixture(params=["NGram", "stand-in", "kenlm"])
+def ngram(path, request, monkeypatch):
+    """The model, read in each way; kenlm computes in single precision."""
+    if request.param == "NGram":
+        monkeypatch.setitem(sys.modules, "kenlm", None)
+        return NGram(path)
+    if request.param == "kenlm":
+        pytest.importorskip("kenlm", reason="reads ARPA files in its own way")
+    else:
+        monkeypatch.setitem(sys.modules, "kenlm", stand_in())
+    found = read_ngrams(path)
+    assert isinstance(found, KenLM)
+    return found
 
 
 CONTEXTS = ["", "<s>", "the", "<s> the", "the cat", "dog cat", "cat dog", "sat the cat"]
@@ -68,21 +118,51 @@ CONTEXTS = ["", "<s>", "the", "<s> the", "the cat", "dog cat", "cat dog", "sat t
 
 @pytest.mark.parametrize("context", [tuple(words.split()) for words in CONTEXTS])
 def test_probabilities_are_those_of_the_definition_and_sum_to_one(ngram, context):
-    ids = tuple(ngram.words[word] for word in context)
-    p = np.exp(ngram.log_distribution(ids))
-    assert p.sum() == pytest.approx(1, abs=1e-12)
-    for word in ONE:
+    assert ngram.order == 3
+    ids = tuple(ngram.id_of(word) for word in context)
+    words = [ngram.id_of(word) for word in ONE]
+    p = np.exp(ngram.log_probabilities(ids, np.array(words)))
+    assert p.sum() == pytest.approx(1, abs=1e-6)
+    for word, found in zip(ONE, p, strict=True):
         expected = probability(context[-2:], word)
-        assert p[ngram.words[word]] == pytest.approx(expected, rel=1e-12)
-        found = ngram.log_probability(ids, ngram.words[word])
-        assert math.exp(found) == pytest.approx(expected, rel=1e-12)
+        assert found == pytest.approx(expected, rel=2e-6)
+        alone = ngram.log_probability(ids, ngram.id_of(word))
+        assert math.exp(alone) == pytest.approx(expected, rel=2e-6)
+    assert ngram.id_of("zebra") is None
 
 
-def test_a_packed_file_is_the_same(tmp_path, ngram):
-    path = tmp_path / "model.arpa.gz"
-    path.write_bytes(gzip.compress(arpa().encode()))
-    found = NGram(path).log_distribution((ngram.words["the"],))
-    np.testing.assert_array_equal(found, ngram.log_distribution((ngram.words["the"],)))
+def test_our_reader_is_exact(path):
+    ngram = NGram(path)
+    p = np.exp(ngram.log_distribution((ngram.words["the"], ngram.words["cat"])))
+    assert p.sum() == pytest.approx(1, abs=1e-12)
+    expected = probability(("the", "cat"), "dog")
+    assert p[ngram.words["dog"]] == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_packed_file_is_the_same(tmp_path, path):
+    packed = tmp_path / "model.arpa.gz"
+    packed.write_bytes(gzip.compress(arpa().encode()))
+    ngram, found = NGram(path), NGram(packed)
+    the = (ngram.words["the"],)
+    np.testing.assert_array_equal(
+        found.log_distribution(the), ngram.log_distribution(the)
+    )
+
+
+def test_a_word_may_hold_a_space_of_another_kind(path):
+    path.write_text(arpa().replace("dog", "hot\u00a0dog"), "utf-8")
+    assert "hot\u00a0dog" in NGram(path).words
+
+
+def test_kenlm_is_used_where_it_is_and_named_where_it_is_not(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kenlm", None)
+    with pytest.raises(MissingPackageError, match="pip install kenlm"):
+        KenLM(path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert isinstance(read_ngrams(path), NGram)
+    monkeypatch.setitem(sys.modules, "kenlm", stand_in())
+    with pytest.raises(ConversionError, match="Cannot read model"):
+        KenLM("model.bin")
 
 
 @pytest.fixture
@@ -113,14 +193,16 @@ def test_a_mixture_scores_as_the_mean_of_both(model, ngram, weight):
     expected = [
         sum(map(math.log, expected_p(model, text, 4, weight))) for text in texts
     ]
-    np.testing.assert_allclose(mixture.score_samples(texts), expected, rtol=1e-9)
-    assert mixture.evaluate(texts).log_likelihood == pytest.approx(sum(expected))
+    np.testing.assert_allclose(mixture.score_samples(texts), expected, rtol=1e-6)
+    assert mixture.evaluate(texts).log_likelihood == pytest.approx(
+        sum(expected), rel=1e-6
+    )
 
 
 def test_what_comes_next_is_mixed_as_well(model, ngram):
     mixture = Interpolation(model, ngram, weight=0.4)
     p = mixture.predict_next_proba(["the cat"])[0]
-    assert p.sum() == pytest.approx(1, abs=1e-9)
+    assert p.sum() == pytest.approx(1, abs=1e-6)
     for word in ("sat", "bird"):
         i = list(model.encoder.tokens).index(word)
         mine = model.predict_next_proba(["the cat"])[0][i]

@@ -13,8 +13,7 @@ import rnnkit
 from rnnkit.errors import ConversionError, MissingPackageError
 from rnnkit.interchange import keras
 from rnnkit.interchange.keras import read_keras
-from rnnkit.interchange.onnx_export import log_softmax
-from rnnkit.interchange.running import run
+from rnnkit.interchange.running import log_softmax, run
 
 DATA = Path(__file__).parent / "data"
 SAID = {  # what the weights alone do not say
@@ -96,8 +95,8 @@ def configured(change):
 def test_names_in_a_file_are_found_from_its_configuration():
     found = configured(lambda layers: None)
     names = ["embedding", "gru", "lstm", "gru_1", "simple_rnn", "dense"]
-    assert [name for name, _ in found] == names
-    assert found[1][1]["reset_after"] is False
+    assert [name for _, name, _ in found] == names
+    assert found[1][2]["reset_after"] is False
 
 
 def set_config(i, **values):
@@ -149,12 +148,16 @@ def small(gates=4, **changes):
     ("weights", "arguments", "message"),
     [
         (small(1), {}, "'m/rnn' is a SimpleRNN, whose weights do not say"),
-        (small(2), {}, r"'m/rnn': a kernel of \(4, 10\) over 5 units is neither"),
+        (small(2), {}, r"'m/rnn': kernel of \(4, 10\), .* over 5 units is neither"),
         (small(3, **{"m/rnn/rnn_cell/bias": None}), {}, "GRU without biases"),
         (small(), {"activation": "swish"}, "the activation 'swish' is not supported"),
+        (small(3, **{"m/rnn/rnn_cell/bias": (3, 15)}), {}, r"bias of \(3, 15\) over 5"),
+        (small(4, **{"m/rnn/rnn_cell/bias": (2, 20)}), {}, r"bias of \(2, 20\) over 5"),
+        (small(**{"m/rnn/rnn_cell/kernel": None}), {}, "'m/rnn' with recurrent_kernel"),
         (small(**{"m/d2/kernel": (V, V)}), {}, "one Dense layer, there is 'm/dense', "),
         (small(**{"m/dense/kernel": None}), {}, "'m/dense' with bias is no Embedding"),
         (small(**{"m/embedding/embeddings": None}), {}, "Embedding layer, there is no"),
+        (small(**{"m/rnn/kernel": (E, 20)}), {}, "'m/rnn' has a second kernel"),
         (small(**{"m/norm/gamma": (5,)}), {}, "m/norm/gamma: no name of a weight"),
         (small(**{"m/b/backward_lstm/lstm_cell/kernel": (4, 4)}), {}, "bidirectional"),
         (small(**{"m/dense/kernel": (H + 1, V)}), {}, "output: output.weight has sha"),
@@ -164,6 +167,81 @@ def small(gates=4, **changes):
 def test_what_cannot_be_taken_over_is_refused_by_its_layer(weights, arguments, message):
     with pytest.raises(ConversionError, match=message):
         rnnkit.from_keras(weights, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "gates"), [("lstm", "figo"), ("gru", "rzn"), ("gru_before", "rzn")]
+)
+def test_a_copy_that_computes_otherwise_is_an_error(name, gates, monkeypatch):
+    """Keras's own equations in NumPy find what stands in a wrong place."""
+    monkeypatch.setitem(keras.GATES, name.partition("_")[0].upper(), gates)
+    with pytest.raises(ConversionError, match=r"taken over: .* differs by up to"):
+        read_keras(record_of(name)[0])
+
+
+def write_h5(path, layers, **attributes):
+    """An .h5 file in the form of Keras 2."""
+    h5py = pytest.importorskip("h5py", reason="Keras's files are read by h5py")
+    with h5py.File(path, "w") as file:
+        file.attrs.update(attributes)
+        weights = file.create_group("model_weights")
+        weights.attrs["layer_names"] = list(layers)
+        for name, tensors in layers.items():
+            group = weights.create_group(name)
+            group.attrs["weight_names"] = list(tensors)
+            for path_, array in tensors.items():
+                group[path_] = array
+
+
+def old_model(path, activation="hard_sigmoid", version="2.15.0", before="words"):
+    """The layers "hard" as Keras 2 stores them, under names of the user's own."""
+    weights, ids, logits = record_of("hard")
+    arrays = list(weights.values())
+    layers = {
+        "ids": {},
+        "words": {"words/embeddings:0": arrays[0]},
+        "gru": {
+            f"gru/lstm_cell/{name}:0": array
+            for name, array in zip(keras.TENSORS[1:], arrays[1:4], strict=True)
+        },
+        "dense_3": {"dense_3/kernel:0": arrays[4], "dense_3/bias:0": arrays[5]},
+    }
+    its = {"activation": "elu", "recurrent_activation": activation}
+    entries = [
+        ("InputLayer", {"name": "ids"}, []),
+        ("Embedding", {"name": "words"}, [[["ids", 0, 0, {}]]]),
+        ("LSTM", {"name": "gru", **its}, [[[before, 0, 0, {}]]]),
+        ("Dense", {"name": "dense_3", "activation": "linear"}, [[["gru", 0, 0, {}]]]),
+    ]
+    config = [{"class_name": c, "config": s, "inbound_nodes": n} for c, s, n in entries]
+    text = json.dumps({"class_name": "Functional", "config": {"layers": config}})
+    write_h5(path, layers, model_config=text, keras_version=version)
+    return ids, logits
+
+
+def test_an_h5_file_in_the_form_of_keras_2_is_read(tmp_path):
+    ids, logits = old_model(tmp_path / "a.h5", version="3.15.1")
+    assert_same(read_keras(tmp_path / "a.h5").model(), ids, logits)
+
+
+def test_hard_sigmoid_was_another_function_in_keras_2(tmp_path):
+    old_model(tmp_path / "a.h5")
+    (layer,) = read_keras(tmp_path / "a.h5").layers
+    assert layer.cell.activations[0] == ("HardSigmoid", 0.2, 0.5)
+
+
+def test_layers_that_do_not_read_each_other_are_refused(tmp_path):
+    old_model(tmp_path / "a.h5", before="ids")
+    with pytest.raises(ConversionError, match="layer 'gru' reads 'ids', not 'words'"):
+        read_keras(tmp_path / "a.h5")
+
+
+def test_what_is_no_file_of_keras_is_refused(tmp_path):
+    pytest.importorskip("h5py", reason="Keras's files are read by h5py")
+    for name in ("a.keras", "a.h5"):
+        (tmp_path / name).write_bytes(b"something else")
+        with pytest.raises(ConversionError, match=f"{name}: no file of"):
+            read_keras(tmp_path / name)
 
 
 def test_a_gru_without_biases_is_taken_over_when_it_is_said_where_it_resets():

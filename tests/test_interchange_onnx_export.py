@@ -17,8 +17,8 @@ from rnnkit.compiler import trace
 from rnnkit.compiler.ops import OPS
 from rnnkit.errors import ConversionError, MissingPackageError
 from rnnkit.interchange import onnx_export
-from rnnkit.interchange.onnx_export import export_onnx, initial_states, log_softmax
-from rnnkit.interchange.running import run
+from rnnkit.interchange.onnx_export import export_onnx, initial_states
+from rnnkit.interchange.running import log_softmax, run
 from rnnkit.model import Head, Network, NetworkConfig
 from rnnkit.runtime import LanguageModel, save
 from rnnkit.runtime.encoder import IdEncoder

@@ -8,10 +8,12 @@ import rnnkit
 from rnnkit import cells
 from rnnkit.compiler import trace
 from rnnkit.errors import ConversionError
-from rnnkit.interchange import onnx_import
-from rnnkit.interchange.onnx_export import log_softmax, to_onnx_bytes
+from rnnkit.interchange import onnx_equations, onnx_import
+from rnnkit.interchange.cells import ACTIVATIONS
+from rnnkit.interchange.onnx_equations import operator
+from rnnkit.interchange.onnx_export import to_onnx_bytes
 from rnnkit.interchange.onnx_import import read_onnx
-from rnnkit.interchange.running import run
+from rnnkit.interchange.running import log_softmax, run
 from rnnkit.model import Network, NetworkConfig
 from rnnkit.runtime import LanguageModel
 from rnnkit.runtime.encoder import IdEncoder
@@ -292,6 +294,93 @@ def test_the_operators_own_cases_pass(case):
         np.testing.assert_allclose(found, log_softmax(y @ output), atol=1e-5)
 
 
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+def test_the_equations_that_try_a_model_pass_the_cases(case):
+    (node,) = case.model.graph.node
+    attributes = onnx_import._attributes(node)
+    if attributes.get("direction", "forward") != "forward":
+        pytest.skip("one direction alone is tried")
+    ((inputs, outputs),) = case.data_sets
+    given = iter(inputs)
+    found = operator(
+        node.op_type, [next(given) if n else None for n in node.input], attributes
+    )
+    wanted = iter(outputs)
+    for name, value in zip(node.output, found, strict=False):
+        if name:
+            np.testing.assert_allclose(value, next(wanted), 1e-5, 1e-6)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("kind", GATES)
+def test_they_know_the_activations_as_onnx_runtime_does(kind, name):
+    runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is the oracle")
+    rng = np.random.default_rng(0)
+    n = GATES[kind] * H
+    shapes = ((3, 2, E), (1, n, E), (1, n, H), (1, 2 * n))
+    inputs = [rng.normal(0, 0.7, shape).astype(np.float32) for shape in shapes]
+    attributes = {"activations": list(onnx_equations.DEFAULTS[kind]), "hidden_size": H}
+    attributes["activations"][-1] = name
+    numbers = ACTIVATIONS[name][1]
+    if numbers:
+        attributes |= {"activation_alpha": [0.3], "activation_beta": [0.4]}
+    node = helper.make_node(kind, ["X", "W", "R", "B"], ["Y"], **attributes)
+    info = [helper.make_tensor_value_info(i, 1, None) for i in ("X", "W", "R", "B")]
+    out = [helper.make_tensor_value_info("Y", 1, None)]
+    graph = helper.make_graph([node], "one", info, out)
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8
+    )
+    session = runtime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    wanted = session.run(None, dict(zip(("X", "W", "R", "B"), inputs, strict=True)))[0]
+    found = operator(kind, inputs, attributes)[0]
+    np.testing.assert_allclose(found, wanted, 1e-5, 1e-5)
+
+
+@pytest.mark.parametrize("kind", GATES)
+def test_layout_1_and_double_are_tried_with_all_activations(kind, monkeypatch):
+    n_activations = len(onnx_equations.DEFAULTS[kind])
+    activations = ["Softsign", "Elu", "Relu"][:n_activations]
+    attributes = {"layout": 1, "activations": activations}
+    settings = {"attributes": attributes, "dtype": np.float64}
+    read_onnx(language_model(kind, **settings))
+    monkeypatch.setitem(onnx_equations.FUNCTIONS, "softsign", (np.tanh, ()))
+    with pytest.raises(ConversionError, match="what was taken over differs"):
+        read_onnx(language_model(kind, **settings))
+
+
+def test_what_is_computed_of_ids_becomes_part_of_the_embedding():
+    """As tf2onnx writes it: ids below 0 count from the end; here all ids are moved."""
+
+    def change(nodes):
+        nodes[1].input[1] = "places"
+        add = helper.make_node("Add", ["ids", "shift"], ["more"])
+        return [add, helper.make_node("Mod", ["more", "size"], ["places"]), *nodes]
+
+    extra = {"shift": np.array(2), "size": np.array(V)}
+    model = language_model("LSTM", change=change, extra=extra)
+    ids = np.arange(2 * V).reshape(V, 2) % V
+    expected = reference_log_p(model, ids)
+    copy = read_onnx(model).model()
+    np.testing.assert_allclose(run(copy, ids)[0], expected, atol=2e-6)
+    plain = {n: np.array(1000) for n in ("shift", "size")}
+    with pytest.raises(ConversionError, match=r"'table' .* no row for each of"):
+        read_onnx(
+            language_model("LSTM", change=change, extra=plain | {"size": V * 1000})
+        )
+
+
+@pytest.mark.parametrize("source", [b"something else", "a file", 3])
+def test_what_is_no_model_is_refused(source, tmp_path):
+    if source == "a file":
+        source = tmp_path / "a.onnx"
+        source.write_text("something else", "utf-8")
+    with pytest.raises(ConversionError, match="no model that the package onnx reads"):
+        read_onnx(source)
+
+
 # --------------------------------------------------------------------------- refusals
 
 
@@ -316,6 +405,11 @@ def domain(nodes):
     return nodes
 
 
+def looped(nodes):
+    nodes[2].op_type, nodes[2].name = "Loop", "while"
+    return nodes
+
+
 @pytest.mark.parametrize(
     ("kind", "settings", "message"),
     [
@@ -323,6 +417,9 @@ def domain(nodes):
         ("LSTM", attribute(input_forget=1), "input_forget=1 is not supported"),
         ("GRU", attribute(direction="reverse"), "direction='reverse' reads what"),
         ("RNN", attribute(activations=["Affine"]), "activation 'Affine' is not"),
+        ("RNN", attribute(activations=["ThresholdedRelu"]), "without activation_alpha"),
+        ("GRU", {"dtype": np.float16}, "the model computes in float16"),
+        ("GRU", {"change": looped}, r"'while' \(Loop\): .* There is no RNN, GRU or"),
         ("LSTM", {"inputs": ("P",)}, "P 'P' is not a constant"),
         ("GRU", {"change": domain}, "'foreign'.*domain 'strange' is not ONNX's"),
         ("GRU", {"change": lambda nodes: nodes[:2]}, "no output of the model is made"),

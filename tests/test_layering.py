@@ -12,7 +12,7 @@ import pytest
 # stands over the base alone.
 PYTHON = [
     ["errors"],
-    ["plugins", "parameters"],
+    ["plugins", "parameters", "c_library"],
     ["compiler", "core"],
     ["cells", "tokenizers"],
     ["model"],

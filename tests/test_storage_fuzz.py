@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import rnnkit
 from rnnkit import RNNLanguageModel, runtime
 from rnnkit.core import checksum
 from rnnkit.errors import RnnkitError
@@ -19,12 +20,14 @@ KINDS = [{"cell": "gru"}, {"cell": "lstm", **LARGER}]
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
-    """Two models of unlike kinds."""
+    """Models of unlike kinds, one of them with its solver."""
     folder = tmp_path_factory.mktemp("models")
     for i, kind in enumerate(KINDS):
         lm = RNNLanguageModel(hidden_size=3, max_iter=1, random_state=i, **kind)
         lm.fit(TEXTS).save(folder / str(i))
-    return [(folder / str(i)).read_bytes() for i in range(len(KINDS))]
+    lm = RNNLanguageModel(hidden_size=3, random_state=0, carry_state=True)
+    lm.partial_fit(TEXTS).save(folder / str(len(KINDS)), solver_state=True)
+    return [path.read_bytes() for path in sorted(folder.iterdir())]
 
 
 def repaired(data: bytes) -> bytes:
@@ -65,14 +68,27 @@ def another_word(files: list[bytes], rng: np.random.Generator) -> bytes:
 
 def recombined(files: list[bytes], rng: np.random.Generator) -> bytes:
     """Some tensors and some metadata of one model in another."""
-    (tensors, metadata), (more_tensors, more_metadata) = map(decode, files)
+    one, another = rng.permutation(len(files))[:2]
+    (tensors, metadata), (more_tensors, more_metadata) = map(
+        decode, (files[one], files[another])
+    )
     tensors |= {n: t for n, t in more_tensors.items() if rng.random() < 0.2}
     tensors = {n: t for n, t in tensors.items() if rng.random() < 0.98}
     metadata |= {n: v for n, v in more_metadata.items() if rng.random() < 0.2}
     return encode(tensors, metadata)
 
 
-@pytest.mark.parametrize("damage", [flipped, truncated, another_word, recombined])
+def spliced(files: list[bytes], rng: np.random.Generator) -> bytes:
+    """The bytes of one model up to somewhere, then those of another."""
+    one, another = (files[i] for i in rng.permutation(len(files))[:2])
+    at = rng.integers(min(len(one), len(another)))
+    return one[:at] + another[at:]
+
+
+DAMAGES = [flipped, truncated, another_word, recombined, spliced]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_is_refused_or_predicts(
     files: list[bytes],
     damage: Callable[[list[bytes], np.random.Generator], bytes],
@@ -81,12 +97,13 @@ def test_a_damaged_file_is_refused_or_predicts(
     rng = np.random.default_rng(0)
     path = tmp_path / "model"
     n_refused = 0
-    for _ in range(150):
+    for _ in range(100):
         path.write_bytes(repaired(damage(files, rng)))
         try:
             model = runtime.load(path)
             assert model.predict_next_proba("the").shape[0] == 1
             model.stream().feed("the cat").predict_next(3)
+            rnnkit.load(path).score(TEXTS)
         except RnnkitError:
             n_refused += 1
     assert n_refused > 20

@@ -17,7 +17,9 @@ from sklearn.base import clone
 
 import rnnkit
 from rnnkit import RNNLanguageModel, plugins, runtime
-from rnnkit.cells import GRU, RNN, Cell, sigmoid, tanh
+from rnnkit.cells import GRU, LSTM, RNN, Cell, sigmoid, tanh
+from rnnkit.compiler import trace
+from rnnkit.core import ModelFile
 from rnnkit.errors import (
     ModelFormatError,
     PluginError,
@@ -25,8 +27,10 @@ from rnnkit.errors import (
     UnknownNameError,
 )
 from rnnkit.estimators.components import StoredCell
+from rnnkit.model import Network, NetworkConfig
+from rnnkit.runtime.encoder import IdEncoder
 from rnnkit.storage import safetensors
-from rnnkit.storage.model_file import from_bytes, to_bytes
+from rnnkit.storage.model_file import from_bytes, load_model, to_bytes
 from rnnkit.tokenizers import CharTokenizer, WordTokenizer
 
 TEXTS = ["the cat sat on the mat", "the dog sat", "", "a\tb \u6eff ⛰"]
@@ -109,6 +113,52 @@ def test_a_model_of_ids_comes_back(tmp_path: Path) -> None:
     assert twin.get_params() == lm.get_params()
     assert twin.score(X) == lm.score(X)
     assert twin.predict_next([0]) == lm.predict_next([0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weights_of_many_pieces_come_back(dtype: str, tmp_path: Path) -> None:
+    """Pieces of 256 kB end within blocks of gates and within panels of units."""
+    graphs = tuple(trace(LSTM(), 150, 150) for _ in range(2))
+    network = Network(NetworkConfig(901, 150, graphs, dtype=dtype))
+    weights = network.initial_weights(np.random.default_rng(0))
+    model = runtime.LanguageModel(network, weights, IdEncoder(900))
+    runtime.save(model, tmp_path / "a")
+    data = (tmp_path / "a").read_bytes()
+    records = (load_model(tmp_path / "a"), from_bytes(data))
+    for values in (record.network.values(record.weights) for record in records):
+        for name, value in model.params.items():
+            assert values[name].tobytes() == value.tobytes(), name
+    for at in (-9, len(data) // 2):
+        damaged = bytearray(data)
+        damaged[at] ^= 1
+        (tmp_path / "a").write_bytes(damaged)
+        with pytest.raises(ModelFormatError, match="was damaged"):
+            runtime.load(tmp_path / "a")
+
+
+def test_what_is_wrong_through_damage_is_called_damage(
+    data: bytes, tmp_path: Path
+) -> None:
+    """Another byte in a graph, in JSON, in the vocabulary: never errors of their own."""
+    for part in (b'"states":', b"<eos>", b'"parameters":', b'"is_name'):
+        at = data.index(part)
+        (tmp_path / "a").write_bytes(data[:at] + b"\x20" + data[at + 1 :])
+        for load in (rnnkit.load, runtime.load):
+            with pytest.raises(
+                ModelFormatError, match=r"was damaged|canonical form at"
+            ):
+                load(tmp_path / "a")
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_refused(
+    data: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "a").write_bytes(data)
+    with open(tmp_path / "a", "rb") as file:
+        opened = ModelFile(file)
+        os.truncate(tmp_path / "a", len(data) // 2)
+        with pytest.raises(ModelFormatError, match="become shorter"):
+            opened.check()
 
 
 def test_any_tool_can_read_the_tensors(lm: RNNLanguageModel, data: bytes) -> None:
@@ -289,16 +339,17 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "no end": (setting("vocabulary", text("<eos>", "<fin>")), "has no <eos>"),
     "curve of two rows": (
-        setting("history.loss_curve", np.ones((2, 2))), "a list of finite numbers",
+        setting("history.loss_curve", np.ones((2, 2))), "must be a list of F64",
     ),
     "curve with NaN": (
-        setting("history.loss_curve", np.array([np.nan])), "a list of finite numbers",
+        setting("history.loss_curve", np.array([np.nan])), "holds NaN or infinity",
     ),
     "no network": (metadata_text("network", None), "have no 'network'"),
     "no version": (metadata_text("rnnkit_version", None), "have no 'rnnkit_version'"),
     "network is no JSON": (metadata_text("network", "{"), "'dtype' must be float32"),
     "network is a list": (metadata_text("network", "[]"), "not a JSON object"),
     "cell with blanks": (metadata_text("cell", '{"a": 1}'), "canonical form"),
+    "a number is infinite": (metadata_text("cell", '{"a":1e999}'), "is too large"),
     "network is more": (fact("network", zoom=1), "more than this rnnkit knows.*zoom"),
     "network with a name twice": (metadata_text("cell", '{"a":1,"a":2}'), "'a' twice"),
     "deep metadata": (metadata_text("cell", "[" * 99_999), "'cell' is not JSON"),

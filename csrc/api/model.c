@@ -4,6 +4,7 @@
  */
 #include "api/api.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,11 +33,10 @@ rnnkit_status rk_report(enum rk_status status, const struct rk_error *reason,
 
 /* ----------------------------------------------------------------- loading */
 
-/* `data` is aligned. The model keeps nothing of it. */
-static enum rk_status read_aligned(rnnkit_model *model, const void *data, size_t n_bytes,
-                                   struct rk_error *error)
+static enum rk_status read_parts(rnnkit_model *model, const struct rk_source *source,
+                                 struct rk_error *error)
 {
-    enum rk_status status = rk_modelfile_open(&model->file, data, n_bytes, error);
+    enum rk_status status = rk_modelfile_open(&model->file, source, error);
     if (status == RK_OK)
         status = rk_modelfile_weights(&model->file, &model->weights, error);
     model->checksum = model->file.container.checksum;
@@ -44,22 +44,15 @@ static enum rk_status read_aligned(rnnkit_model *model, const void *data, size_t
     return status;
 }
 
-static enum rk_status read_model(rnnkit_model **result, const void *data, size_t n_bytes,
+/* The model keeps nothing of the source. */
+static enum rk_status read_model(rnnkit_model **result, const struct rk_source *source,
                                  struct rk_error *error)
 {
-    void *copy = NULL;
     *result = NULL;
     rnnkit_model *model = rk_alloc(sizeof *model);
     if (!model)
         return rk_fail(error, RK_NOMEM, "no memory for a model");
-    if ((uintptr_t)data % 8 != 0 && !(copy = rk_alloc(n_bytes))) {
-        rk_free(model);
-        return rk_fail(error, RK_NOMEM, "no memory for a file of %zu bytes", n_bytes);
-    }
-    if (copy)
-        memcpy(copy, data, n_bytes);
-    enum rk_status status = read_aligned(model, copy ? copy : data, n_bytes, error);
-    rk_free(copy);
+    enum rk_status status = read_parts(model, source, error);
     if (status == RK_OK)
         *result = model;
     else
@@ -67,55 +60,52 @@ static enum rk_status read_model(rnnkit_model **result, const void *data, size_t
     return status;
 }
 
+static bool read_memory(void *context, void *to, size_t at, size_t n_bytes)
+{
+    memcpy(to, (const char *)context + at, n_bytes);
+    return true;
+}
+
 rnnkit_status rnnkit_model_read(rnnkit_model **model, const void *data, size_t n_bytes,
                                 rnnkit_error *error)
 {
     struct rk_error reason = {0};
-    return rk_report(read_model(model, data, n_bytes, &reason), &reason, error);
+    bool is_aligned = (uintptr_t)data % 8 == 0;
+    struct rk_source source = {n_bytes, is_aligned ? data : NULL, read_memory,
+                               (void *)data};
+    return rk_report(read_model(model, &source, &reason), &reason, error);
 }
 
-/* The whole of a file, in memory of its own; NULL with the reason. */
-static void *read_file(FILE *file, size_t *n_bytes, rnnkit_status *status,
-                       struct rk_error *reason)
+struct opened {
+    FILE *file;
+    bool has_failed;
+};
+
+static bool read_file(void *context, void *to, size_t at, size_t n_bytes)
 {
-    long size = fseek(file, 0, SEEK_END) == 0 ? ftell(file) : -1;
-    *status = RNNKIT_CANNOT_READ;
-    if (size < 0 || fseek(file, 0, SEEK_SET) != 0) {
-        rk_fail(reason, RK_INVALID, "the file cannot be read");
-        return NULL;
-    }
-    *n_bytes = (size_t)size;
-    void *data = rk_alloc(*n_bytes);
-    if (!data) {
-        *status = RNNKIT_NO_MEMORY;
-        rk_fail(reason, RK_NOMEM, "no memory for a file of %ld bytes", size);
-    } else if (fread(data, 1, *n_bytes, file) != *n_bytes) {
-        rk_fail(reason, RK_INVALID, "the file cannot be read");
-        rk_free(data);
-        data = NULL;
-    }
-    return data;
+    struct opened *opened = context;
+    bool good = at <= LONG_MAX && fseek(opened->file, (long)at, SEEK_SET) == 0 &&
+                fread(to, 1, n_bytes, opened->file) == n_bytes;
+    opened->has_failed |= !good;
+    return good;
 }
 
 rnnkit_status rnnkit_model_load(rnnkit_model **model, const char *path, rnnkit_error *error)
 {
     struct rk_error reason = {0};
-    size_t n_bytes = 0;
-    rnnkit_status status = RNNKIT_CANNOT_READ;
+    struct opened opened = {fopen(path, "rb"), false};
     *model = NULL;
-    FILE *file = fopen(path, "rb");
-    void *data = file ? read_file(file, &n_bytes, &status, &reason) : NULL;
-    if (file)
-        fclose(file);
-    else
+    if (!opened.file) {
         rk_fail(&reason, RK_INVALID, "there is no file %.200s that can be read", path);
-    if (!data) {
         rk_report(RK_INVALID, &reason, error);
-        return status;
+        return RNNKIT_CANNOT_READ;
     }
-    status = rnnkit_model_read(model, data, n_bytes, error);
-    rk_free(data);
-    return status;
+    setvbuf(opened.file, NULL, _IONBF, 0); /* what is read goes straight to its place */
+    long size = fseek(opened.file, 0, SEEK_END) == 0 ? ftell(opened.file) : -1;
+    struct rk_source source = {size < 0 ? 0 : (size_t)size, NULL, read_file, &opened};
+    rnnkit_status status = rk_report(read_model(model, &source, &reason), &reason, error);
+    fclose(opened.file);
+    return opened.has_failed ? RNNKIT_CANNOT_READ : status;
 }
 
 void rnnkit_model_free(rnnkit_model *model)

@@ -12,6 +12,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* --------------------------------------------------------------- compilers */
+
+/* RNNKIT_PORTABLE: plain C11 and its library alone, for compilers without GNU C's
+ * extensions. There is one instruction set then, and a team is its caller. */
+#if !defined(__GNUC__) && !defined(RNNKIT_PORTABLE)
+#define RNNKIT_PORTABLE
+#endif
+
+#if defined(RNNKIT_PORTABLE)
+#define RK_INLINE static inline
+#define RK_PRINTF(text, first)
+#else
+#define RK_INLINE              static inline __attribute__((always_inline, unused))
+#define RK_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#if defined(__x86_64__)
+#define RK_HAS_X86
+#elif defined(__aarch64__)
+#define RK_HAS_ARM
+#endif
+#endif
+
 /* ---------------------------------------------------------------- statuses */
 
 enum rk_status {
@@ -30,7 +51,7 @@ struct rk_error {
 
 /* Writes the message (printf's format) and returns `status`. `error` may be NULL. */
 enum rk_status rk_fail(struct rk_error *error, enum rk_status status, const char *format,
-                       ...) __attribute__((format(printf, 3, 4)));
+                       ...) RK_PRINTF(3, 4);
 
 enum rk_dtype { RK_FLOAT32 = 0, RK_FLOAT64 = 1 };
 
@@ -75,11 +96,13 @@ struct rk_memory *rk_memory_use(struct rk_memory *memory);
 /* Checked arithmetic on sizes: false when the result does not fit. */
 static inline bool rk_mul(size_t a, size_t b, size_t *product)
 {
-    return !__builtin_mul_overflow(a, b, product);
+    *product = a * b;
+    return a == 0 || *product / a == b;
 }
 static inline bool rk_add(size_t a, size_t b, size_t *sum)
 {
-    return !__builtin_add_overflow(a, b, sum);
+    *sum = a + b;
+    return *sum >= a;
 }
 
 /* ----------------------------------------------------------------- threads */
@@ -102,7 +125,8 @@ typedef void (*rk_task)(void *context, struct rk_team *team, int thread);
 void rk_team_init(struct rk_team *team, int n_threads);
 
 /* Runs task(context, team, thread) for every thread and returns when all have ended.
- * Inside, denormals are flushed to zero; the caller's mode is restored on the way out.
+ * Inside, denormals are flushed to zero (but for RNNKIT_PORTABLE); the caller's mode is
+ * restored on the way out.
  * Returns RK_CANCELLED when the poll asked to stop, else RK_OK. */
 enum rk_status rk_team_run(struct rk_team *team, rk_task task, void *context);
 
@@ -124,6 +148,10 @@ int rk_threads_default(void);
 
 /* Name and version of the OpenMP runtime, or "none". */
 const char *rk_threads_runtime(void);
+
+/* Takes what one caller at a time may have, without waiting; false: another one has it. */
+bool rk_take(bool *taken);
+void rk_give_back(bool *taken);
 
 /* [first, last) of `count` things for one thread: contiguous, in order, balanced. */
 static inline void rk_share(size_t count, int n_threads, int thread, size_t *first,

@@ -12,12 +12,11 @@
 
 #include "base/base.h"
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
-#if defined(_WIN32)
+#if defined(RNNKIT_PORTABLE)
+#elif defined(_WIN32)
 #include <windows.h>
 #else
+#include <sched.h>
 #include <unistd.h>
 #endif
 
@@ -36,7 +35,7 @@ const char *rk_isa_name(enum rk_isa isa)
 /* The builtin asks the operating system too: registers it does not save do not count. */
 bool rk_isa_supported(enum rk_isa isa)
 {
-#if defined(__x86_64__)
+#if defined(RK_HAS_X86)
     __builtin_cpu_init();
     bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (isa == RK_AVX2)
@@ -45,7 +44,7 @@ bool rk_isa_supported(enum rk_isa isa)
         return avx2 && __builtin_cpu_supports("avx512f") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl");
-#elif defined(__aarch64__)
+#elif defined(RK_HAS_ARM)
     if (isa == RK_NEON)
         return true;
 #endif
@@ -55,6 +54,7 @@ bool rk_isa_supported(enum rk_isa isa)
 enum rk_status rk_isa_choose(enum rk_isa *isa, struct rk_error *error)
 {
     const char *name = getenv("RNNKIT_ISA");
+    *isa = RK_BASELINE;
     if (!name || !name[0]) {
         for (int i = 0; i < RK_N_ISA; i++)
             if (rk_isa_supported((enum rk_isa)i))
@@ -77,6 +77,13 @@ enum rk_status rk_isa_choose(enum rk_isa *isa, struct rk_error *error)
 
 int rk_cpu_affinity(void)
 {
+#if defined(RNNKIT_PORTABLE)
+    return 1;
+#elif defined(_WIN32)
+    SYSTEM_INFO info;
+    GetSystemInfo(&info);
+    return (int)info.dwNumberOfProcessors;
+#else
 #if defined(__linux__)
     /* A set of CPU_SETSIZE processors is too small for the largest machines: then the
      * number that is online stands. */
@@ -84,11 +91,6 @@ int rk_cpu_affinity(void)
     if (sched_getaffinity(0, sizeof set, &set) == 0)
         return CPU_COUNT(&set);
 #endif
-#if defined(_WIN32)
-    SYSTEM_INFO info;
-    GetSystemInfo(&info);
-    return (int)info.dwNumberOfProcessors;
-#else
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     return online > 0 ? (int)online : 1;
 #endif

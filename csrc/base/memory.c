@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if !defined(_WIN32)
+#if !defined(_WIN32) && !defined(RNNKIT_PORTABLE)
 #include <sys/mman.h>
 #endif
 

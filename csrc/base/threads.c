@@ -8,17 +8,18 @@
 
 #include <time.h>
 
+#if defined(_OPENMP) && !defined(RNNKIT_PORTABLE)
+#define HAS_THREADS
+#include <omp.h>
 #if defined(_WIN32)
 #include <windows.h>
 #else
 #include <pthread.h>
 #include <sched.h>
 #endif
-#if defined(__x86_64__)
-#include <xmmintrin.h>
 #endif
-#if defined(_OPENMP)
-#include <omp.h>
+#if defined(RK_HAS_X86)
+#include <xmmintrin.h>
 #endif
 
 enum { SPINS = 1000, POLL_MS = 20 };
@@ -27,7 +28,7 @@ enum { AWAKE_NS = 1000000 };
 
 /* ------------------------------------------------- mode of the floating-point unit */
 
-#if defined(__x86_64__)
+#if defined(RK_HAS_X86)
 /* Round to nearest, no traps, results and operands that are denormal become zero. */
 enum { MODE_FLUSH = 0x1f80 | 0x8040 };
 typedef unsigned rk_mode;
@@ -39,7 +40,7 @@ static void mode_set(rk_mode mode)
 {
     _mm_setcsr(mode);
 }
-#elif defined(__aarch64__)
+#elif defined(RK_HAS_ARM)
 enum { MODE_FLUSH = 1 << 24 };
 typedef uint64_t rk_mode;
 static rk_mode mode_get(void)
@@ -70,7 +71,7 @@ static void mode_set(rk_mode mode)
 /* A child of fork has none of the threads of OpenMP's team, and would wait for them for
  * ever. So the team is let go before each fork, and made again by whoever needs it; not
  * from within a parallel region, where OpenMP forbids it. */
-#if defined(_OPENMP) && !defined(_WIN32)
+#if defined(HAS_THREADS) && !defined(_WIN32)
 static void release_team(void)
 {
     if (!omp_in_parallel())
@@ -83,13 +84,60 @@ __attribute__((constructor)) static void watch_forks(void)
 }
 #endif
 
+/* --------------------------------------------------------- what threads tell each other */
+
+#if defined(RNNKIT_PORTABLE) /* there is one thread */
+bool rk_take(bool *taken)
+{
+    bool was = *taken;
+    *taken = true;
+    return !was;
+}
+
+void rk_give_back(bool *taken)
+{
+    *taken = false;
+}
+
+static void cancel(struct rk_team *team)
+{
+    team->cancelled = 1;
+}
+
+static bool is_cancelled(const struct rk_team *team)
+{
+    return team->cancelled;
+}
+#else
+bool rk_take(bool *taken)
+{
+    return !__atomic_exchange_n(taken, true, __ATOMIC_ACQUIRE);
+}
+
+void rk_give_back(bool *taken)
+{
+    __atomic_store_n(taken, false, __ATOMIC_RELEASE);
+}
+
+static void cancel(struct rk_team *team)
+{
+    __atomic_store_n(&team->cancelled, 1, __ATOMIC_RELAXED);
+}
+
+static bool is_cancelled(const struct rk_team *team)
+{
+    return __atomic_load_n(&team->cancelled, __ATOMIC_RELAXED);
+}
+#endif
+
 /* ---------------------------------------------------------------------------- barrier */
 
+#if defined(HAS_THREADS)
 static void relax(void)
 {
-#if defined(__x86_64__)
+#if defined(RK_HAS_X86)
     __builtin_ia32_pause();
-#elif defined(__aarch64__)
+#elif defined(RK_HAS_ARM)
     __asm__ volatile("yield");
 #endif
 }
@@ -121,6 +169,12 @@ void rk_team_wait(struct rk_team *team)
         }
     }
 }
+#else
+void rk_team_wait(struct rk_team *team)
+{
+    (void)team;
+}
+#endif
 
 /* ------------------------------------------------------------------------------- poll */
 
@@ -139,10 +193,10 @@ bool rk_team_poll(struct rk_team *team, int thread)
         if (now - team->polled >= POLL_MS || now < team->polled) {
             team->polled = now;
             if (team->poll(team->poll_context))
-                __atomic_store_n(&team->cancelled, 1, __ATOMIC_RELAXED);
+                cancel(team);
         }
     }
-    return __atomic_load_n(&team->cancelled, __ATOMIC_RELAXED);
+    return is_cancelled(team);
 }
 
 /* ------------------------------------------------------------------------------- team */
@@ -160,7 +214,15 @@ static void run_flushed(rk_task task, void *context, struct rk_team *team, int t
     mode_set(before);
 }
 
-#if defined(_OPENMP)
+static void run_alone(struct rk_team *team, rk_task task, void *context)
+{
+    const int asked = team->n_threads;
+    team->n_threads = 1;
+    run_flushed(task, context, team, 0);
+    team->n_threads = asked;
+}
+
+#if defined(HAS_THREADS)
 static void run_parallel(struct rk_team *team, rk_task task, void *context)
 {
     const int asked = team->n_threads;
@@ -176,39 +238,42 @@ static void run_parallel(struct rk_team *team, rk_task task, void *context)
     }
     team->n_threads = asked;
 }
-#endif
-
-static void run_alone(struct rk_team *team, rk_task task, void *context)
-{
-    const int asked = team->n_threads;
-    team->n_threads = 1;
-    run_flushed(task, context, team, 0);
-    team->n_threads = asked;
-}
 
 /* When this thread's last run ended. */
 static _Thread_local long long last_end;
+
+static void run_task(struct rk_team *team, rk_task task, void *context)
+{
+    if (team->n_threads > 1 && !omp_in_parallel()) {
+        run_parallel(team, task, context);
+    } else {
+        run_alone(team, task, context);
+    }
+    last_end = nanoseconds();
+}
 
 bool rk_team_is_awake(void)
 {
     long long since = nanoseconds() - last_end;
     return since >= 0 && since < AWAKE_NS;
 }
+#else
+static void run_task(struct rk_team *team, rk_task task, void *context)
+{
+    run_alone(team, task, context);
+}
+
+bool rk_team_is_awake(void)
+{
+    return false;
+}
+#endif
 
 enum rk_status rk_team_run(struct rk_team *team, rk_task task, void *context)
 {
     team->arrived = team->phase = team->cancelled = 0;
     team->polled = nanoseconds() / 1000000;
-#if defined(_OPENMP)
-    if (team->n_threads > 1 && !omp_in_parallel()) {
-        run_parallel(team, task, context);
-    } else {
-        run_alone(team, task, context);
-    }
-#else
-    run_alone(team, task, context);
-#endif
-    last_end = nanoseconds();
+    run_task(team, task, context);
     return team->cancelled ? RK_CANCELLED : RK_OK;
 }
 
@@ -216,7 +281,7 @@ enum rk_status rk_team_run(struct rk_team *team, rk_task task, void *context)
 
 int rk_threads_default(void)
 {
-#if defined(_OPENMP)
+#if defined(HAS_THREADS)
     if (omp_in_parallel())
         return 1;
     int least = rk_cpu_affinity();
@@ -237,9 +302,9 @@ int rk_threads_default(void)
 #define RK_TEXT(x)  RK_TEXT_(x)
 const char *rk_threads_runtime(void)
 {
-#if defined(_OPENMP) && defined(__clang__)
+#if defined(HAS_THREADS) && defined(__clang__)
     return "libomp, OpenMP " RK_TEXT(_OPENMP);
-#elif defined(_OPENMP)
+#elif defined(HAS_THREADS)
     return "libgomp, OpenMP " RK_TEXT(_OPENMP);
 #else
     return "none";

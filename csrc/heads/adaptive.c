@@ -36,7 +36,8 @@ static size_t n_tensors(const struct rk_head_shape *shape)
     return rk_adaptive_root_tensors(shape) + 2 * shape->clusters.n;
 }
 
-static struct rk_head_tensor tensor(const struct rk_head_shape *shape, size_t index)
+static struct rk_head_tensor adaptive_tensor(const struct rk_head_shape *shape,
+                                             size_t index)
 {
     size_t root = rk_adaptive_root_tensors(shape),
            i = index < root ? 0 : (index - root) / 2;
@@ -81,7 +82,8 @@ static void plan_clusters(struct rk_head *head, struct rk_arena *arena, size_t n
     }
 }
 
-static void plan(struct rk_head *head, struct rk_arena *arena, size_t n_rows, bool training)
+static void adaptive_plan(struct rk_head *head, struct rk_arena *arena, size_t n_rows,
+                          bool training)
 {
     const struct rk_head_shape *shape = head->shape;
     struct rk_adaptive *adaptive = &head->adaptive;
@@ -114,7 +116,7 @@ static void plan(struct rk_head *head, struct rk_arena *arena, size_t n_rows, bo
     }
 }
 
-static size_t scratch(const struct rk_head *head)
+static size_t adaptive_scratch(const struct rk_head *head)
 {
     size_t most = rk_softmax_scratch(&head->softmax);
     for (size_t i = 0; i < head->shape->clusters.n; i++) {
@@ -137,7 +139,7 @@ static size_t cluster_of(const struct rk_clusters *clusters, int32_t word)
     return i;
 }
 
-static void start(struct rk_head *head, const struct rk_head_task *task)
+static void adaptive_start(struct rk_head *head, const struct rk_head_task *task)
 {
     const struct rk_head_shape *shape = head->shape;
     const struct rk_softmax_task *words = &task->words;
@@ -181,8 +183,8 @@ static void train_root(const struct rk_head *head, const struct rk_head_task *ta
     rk_softmax_run(&head->softmax, &root, team, thread);
 }
 
-static void run(const struct rk_head *head, const struct rk_head_task *task,
-                struct rk_team *team, int thread)
+static void adaptive_run(const struct rk_head *head, const struct rk_head_task *task,
+                         struct rk_team *team, int thread)
 {
     const struct rk_softmax_task *words = &task->words;
     if (words->log_probabilities) {
@@ -208,9 +210,9 @@ static void run(const struct rk_head *head, const struct rk_head_task *task,
 
 const struct rk_head_methods rk_adaptive_methods = {
     .n_tensors = n_tensors,
-    .tensor = tensor,
-    .plan = plan,
-    .scratch = scratch,
-    .start = start,
-    .run = run,
+    .tensor = adaptive_tensor,
+    .plan = adaptive_plan,
+    .scratch = adaptive_scratch,
+    .start = adaptive_start,
+    .run = adaptive_run,
 };

@@ -16,26 +16,27 @@ struct rk_head_tensor rk_head_plain_tensor(const struct rk_head_shape *shape, si
                                    .columns = index == 0 ? shape->width : 0};
 }
 
-static void plan(struct rk_head *head, struct rk_arena *arena, size_t n_rows, bool training)
+static void plain_plan(struct rk_head *head, struct rk_arena *arena, size_t n_rows,
+                       bool training)
 {
     rk_softmax_plan(&head->softmax, arena, n_rows, training);
     if (training && head->augmented.alpha > 0)
         rk_augmented_plan(&head->augmented, &head->softmax, arena, n_rows);
 }
 
-static size_t scratch(const struct rk_head *head)
+static size_t plain_scratch(const struct rk_head *head)
 {
     return rk_softmax_scratch(&head->softmax);
 }
 
-static void start(struct rk_head *head, const struct rk_head_task *task)
+static void plain_start(struct rk_head *head, const struct rk_head_task *task)
 {
     if (task->gradients && head->augmented.alpha > 0)
         rk_augmented_start(&head->augmented, &task->words);
 }
 
-static void run(const struct rk_head *head, const struct rk_head_task *task,
-                struct rk_team *team, int thread)
+static void plain_run(const struct rk_head *head, const struct rk_head_task *task,
+                      struct rk_team *team, int thread)
 {
     struct rk_softmax_task words = task->words;
     if (task->gradients) {
@@ -53,10 +54,10 @@ static void run(const struct rk_head *head, const struct rk_head_task *task,
 static const struct rk_head_methods softmax_methods = {
     .n_tensors = rk_head_plain_n_tensors,
     .tensor = rk_head_plain_tensor,
-    .plan = plan,
-    .scratch = scratch,
-    .start = start,
-    .run = run,
+    .plan = plain_plan,
+    .scratch = plain_scratch,
+    .start = plain_start,
+    .run = plain_run,
 };
 
 /* ---------------------------------------------------------------- all kinds */

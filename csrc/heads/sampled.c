@@ -15,14 +15,15 @@ static size_t most_candidates(const struct rk_head_shape *shape, size_t n_rows)
     return n_rows < shape->vocab - n ? n + n_rows : shape->vocab;
 }
 
-static struct rk_head_tensor tensor(const struct rk_head_shape *shape, size_t index)
+static struct rk_head_tensor sampled_tensor(const struct rk_head_shape *shape, size_t index)
 {
     struct rk_head_tensor plain = rk_head_plain_tensor(shape, index);
     plain.by_units = index == 0 && !shape->tied;
     return plain;
 }
 
-static void plan(struct rk_head *head, struct rk_arena *arena, size_t n_rows, bool training)
+static void sampled_plan(struct rk_head *head, struct rk_arena *arena, size_t n_rows,
+                         bool training)
 {
     const struct rk_head_shape *shape = head->shape;
     struct rk_sampled *sampled = &head->sampled;
@@ -53,7 +54,7 @@ static void plan(struct rk_head *head, struct rk_arena *arena, size_t n_rows, bo
     sampled->softmax.bias = sampled->bias;
 }
 
-static size_t scratch(const struct rk_head *head)
+static size_t sampled_scratch(const struct rk_head *head)
 {
     struct rk_softmax largest = head->sampled.softmax;
     largest.n_classes = head->most_placed;
@@ -61,7 +62,7 @@ static size_t scratch(const struct rk_head *head)
 }
 
 /* Draws the sample, and adds the targets that are not in it. */
-static void start(struct rk_head *head, const struct rk_head_task *task)
+static void sampled_start(struct rk_head *head, const struct rk_head_task *task)
 {
     const struct rk_head_shape *shape = head->shape;
     struct rk_sampled *sampled = &head->sampled;
@@ -152,8 +153,8 @@ static void train(const struct rk_head *head, const struct rk_head_task *task,
     rk_team_wait(team);
 }
 
-static void run(const struct rk_head *head, const struct rk_head_task *task,
-                struct rk_team *team, int thread)
+static void sampled_run(const struct rk_head *head, const struct rk_head_task *task,
+                        struct rk_team *team, int thread)
 {
     if (task->gradients)
         train(head, task, team, thread);
@@ -163,9 +164,9 @@ static void run(const struct rk_head *head, const struct rk_head_task *task,
 
 const struct rk_head_methods rk_sampled_methods = {
     .n_tensors = rk_head_plain_n_tensors,
-    .tensor = tensor,
-    .plan = plan,
-    .scratch = scratch,
-    .start = start,
-    .run = run,
+    .tensor = sampled_tensor,
+    .plan = sampled_plan,
+    .scratch = sampled_scratch,
+    .start = sampled_start,
+    .run = sampled_run,
 };

@@ -144,7 +144,7 @@ static void score_rows(const struct rk_chunk *c, size_t row0, size_t row1)
                     rk_real_get(kernels->dtype, x, 0));
 }
 
-static void predict_rows(const struct rk_chunk *c, size_t row0, size_t row1)
+static void normalise_rows(const struct rk_chunk *c, size_t row0, size_t row1)
 {
     const struct rk_softmax *softmax = c->softmax;
     const struct rk_softmax_task *task = c->task;
@@ -174,5 +174,5 @@ void rk_chunk_forward(const struct rk_chunk *c, const struct rk_chunk_share *sha
     if (c->task->targets)
         score_rows(c, share->row0, share->row1);
     if (c->task->log_probabilities)
-        predict_rows(c, share->row0, share->row1);
+        normalise_rows(c, share->row0, share->row1);
 }

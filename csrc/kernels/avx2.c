@@ -6,7 +6,7 @@
 #include "kernels/table.h"
 #include "kernels/tiles.h"
 
-#if defined(__x86_64__)
+#if defined(RK_HAS_X86)
 #include <immintrin.h>
 
 #if defined(__clang__)

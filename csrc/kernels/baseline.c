@@ -1,23 +1,28 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * What every machine runs: vectors of 16 bytes, SSE2 on x86-64, plain GNU vectors
- * elsewhere. There is no fma: the chain of a product rounds each product and each sum, so
- * that its bits agree with other instruction sets to within their roundings only.
+ * elsewhere; without GNU C, vectors of one number. There is no fma: the chain of a product
+ * rounds each product and each sum, so that its bits agree with other instruction sets to
+ * within their roundings only.
  */
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #include "kernels/names.h"
 #include "kernels/table.h"
 #include "kernels/tiles.h"
 
+#if defined(RK_HAS_X86)
+#include <immintrin.h>
+#endif
+
 /* clang-format off */
 #define RK_SET baseline
 #define RK_ISA RK_BASELINE
+#if defined(RNNKIT_PORTABLE)
+#define RK_VBYTES (RK_F32 ? 4 : 8)
+#else
 #define RK_VBYTES 16
+#endif
 #define RK_FMA 0
-#if defined(__x86_64__)
+#if defined(RK_HAS_X86)
 #define RK_X86(op) _mm_##op
 #endif
 

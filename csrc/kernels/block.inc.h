@@ -37,8 +37,6 @@ static void RK_T(clear_tail)(void *last_panel, size_t width, size_t rows)
 
 /* ---- Philox on vectors: the low half of a 64-bit lane is a 32-bit word of one counter
  * ---- */
-typedef uint64_t v_words __attribute__((vector_size(RK_VBYTES), may_alias));
-
 /* The products of the lanes' low halves. */
 RK_INLINE v_words RK_T(words_mul)(v_words a, uint64_t b)
 {
@@ -58,9 +56,8 @@ RK_INLINE v_words RK_T(words_mul)(v_words a, uint64_t b)
 RK_INLINE void RK_T(philox)(v_words *low, v_words *high, uint32_t first,
                             const uint32_t counter[4], uint64_t seed)
 {
-    v_words x0, zero = {0};
-    for (int i = 0; i < RK_DL; i++)
-        x0[i] = first + (uint32_t)i;
+    const v_words zero = {0};
+    v_words x0 = v_count(first);
     v_words x1 = zero + counter[1], x2 = zero + counter[2], x3 = zero + counter[3];
     uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
     for (int round = 0; round < 10; round++) {
@@ -84,7 +81,7 @@ RK_INLINE void RK_T(philox_words)(uint32_t *words, uint32_t first, size_t n,
         v_words low, high;
         RK_T(philox)(&low, &high, first + (uint32_t)i, counter, seed);
         for (int lane = 0; lane < RK_DL; lane++) {
-            uint64_t pair[2] = {low[lane], high[lane]};
+            uint64_t pair[2] = {v_word(low, lane), v_word(high, lane)};
             memcpy(words + 4 * (i + (size_t)lane), pair, sizeof pair);
         }
     }
@@ -94,13 +91,8 @@ RK_INLINE void RK_T(philox_words)(uint32_t *words, uint32_t first, size_t n,
 RK_INLINE void RK_T(mask_panel)(RK_REAL *dst, const uint32_t *words, uint32_t last,
                                 RK_REAL keep)
 {
-    typedef uint32_t word_memory
-        __attribute__((vector_size(4 * RK_VL), aligned(4 * RK_VL), may_alias));
-    RK_EACH(j, RK_VP) {
-        const word_memory at = *(const word_memory *)(words + j * RK_VL);
-        v_uint drop = (v_uint)(__builtin_convertvector(at, v_uint) <= last);
-        v_store(dst + j * RK_VL, (v_real)((v_uint)v_splat(keep) & ~drop));
-    }
+    RK_EACH(j, RK_VP)
+        v_store(dst + j * RK_VL, v_drop(v_splat(keep), words + j * RK_VL, last));
 }
 
 /* One word of the counter holds site and update. Two sites meet in it only millions of
@@ -109,7 +101,7 @@ static void RK_T(mask)(void *dst, const struct rk_mask *mask, uint32_t step, siz
                        size_t rows, size_t panel0, size_t panels)
 {
     enum { QUADS = RK_LANES / 4, GROUP = 64 / QUADS }; /* a panel's counters; panels a go */
-    uint32_t words[64 * 4 + 4 * RK_DL] __attribute__((aligned(RK_PANEL)));
+    _Alignas(RK_PANEL) uint32_t words[64 * 4 + 4 * RK_DL];
     const RK_REAL keep = (RK_REAL)(1 / (1 - mask->rate));
     const uint64_t dropped = (uint64_t)(mask->rate * 4294967296.0); /* of 2^32 words */
     if (dropped == 0) {

@@ -12,7 +12,7 @@
 /* clang-format off */
 #define RK_PASTE2_(a, b) a##b
 #define RK_PASTE2(a, b) RK_PASTE2_(a, b)
-#define RK_DL (RK_VBYTES / 8)
+#define RK_DL ((RK_VBYTES + 4) / 8)
 #define RK_VL (RK_VBYTES / (int)sizeof(RK_REAL))
 #define RK_VP (RK_PANEL / RK_VBYTES)
 #define RK_LANES (RK_PANEL / (int)sizeof(RK_REAL))

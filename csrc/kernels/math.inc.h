@@ -90,7 +90,7 @@ RK_INLINE v_real RK_T(atanh_polynomial)(v_real z)
 /* 2^n from n + RK_SHIFT, for n whose power is a normal number. */
 RK_INLINE v_real RK_T(power_of_two)(v_real shifted)
 {
-    return (v_real)(((v_uint)shifted + RK_EXPONENT_BIAS) << RK_EXPONENT_BITS);
+    return v_of_bits((v_bits(shifted) + RK_EXPONENT_BIAS) << RK_EXPONENT_BITS);
 }
 
 /* x = n log(2) + r, |r| <= log(2) / 2. Leaves n + RK_SHIFT and gives e^r - 1. */
@@ -155,12 +155,12 @@ RK_INLINE v_real v_log(v_real a)
     v_real x = v_select(small, a * grow, a);
     v_real n = v_select(small, v_splat(grown), v_splat(0));
     /* The mantissa within [sqrt(1/2), sqrt(2)), the exponent as a real through RK_SHIFT. */
-    v_uint bits = (v_uint)x - root_half;
+    v_uint bits = v_bits(x) - root_half;
     v_uint exponent = bits & ((RK_UINT)-1 << RK_EXPONENT_BITS);
-    v_real mantissa = (v_real)((v_uint)x - exponent);
+    v_real mantissa = v_of_bits(v_bits(x) - exponent);
     v_uint biased =
         (exponent + ((RK_UINT)RK_EXPONENT_BIAS << RK_EXPONENT_BITS)) >> RK_EXPONENT_BITS;
-    n += (v_real)(biased + (v_uint)v_splat(RK_SHIFT)) - (RK_SHIFT + RK_EXPONENT_BIAS);
+    n += v_of_bits(biased + v_bits(v_splat(RK_SHIFT))) - (RK_SHIFT + RK_EXPONENT_BIAS);
     v_real f = mantissa - (RK_REAL)1;
     v_real y = v_fma(n, v_splat(RK_LN2_LOW), RK_T(log1p_core)(f));
     y = v_fma(n, v_splat(RK_LN2_HIGH), y);
@@ -197,8 +197,8 @@ RK_INLINE v_real v_tanh(v_real a)
     v_real scale = RK_T(power_of_two)(shifted);
     v_real t = v_fma(p, scale, scale - (RK_REAL)1);
     v_real y = -t / (t + (RK_REAL)2);
-    v_uint sign = (v_uint)a & ~((RK_UINT)-1 >> 1);
-    return (v_real)((v_uint)y | sign);
+    v_uint sign = v_bits(a) & ~((RK_UINT)-1 >> 1);
+    return v_of_bits(v_bits(y) | sign);
 }
 
 #undef RK_SHIFT

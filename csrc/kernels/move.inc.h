@@ -25,7 +25,12 @@ static void RK_T(scatter_add)(void *dst, const void *src, const int32_t *index, 
 
 /* ---- a square of RK_VL vectors, by halves: rows i and i + d exchange their lanes l with
  * ---- l & d, for d from RK_VL / 2 down to 1 ---- */
-#if defined(__clang__) /* has shuffles of literal lanes only */
+#if defined(RNNKIT_PORTABLE)
+RK_INLINE void RK_T(transpose_vectors)(v_real *rows)
+{
+    (void)rows;
+}
+#elif defined(__clang__) /* has shuffles of literal lanes only */
 RK_INLINE void RK_T(transpose_vectors)(v_real *rows)
 {
     for (int i = 0; i < RK_VL; i++)

@@ -8,6 +8,7 @@
 #ifndef RK_NAMES_H
 #define RK_NAMES_H
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -15,8 +16,15 @@
 
 /* An fma stands where one is written and nowhere else: the build's -ffp-contract=off, said
  * once more to a compiler that would fuse a * b + c without it. */
-#if defined(__clang__)
+#if defined(_MSC_VER) && !defined(__clang__)
+#pragma fp_contract(off)
+#elif defined(__clang__) || !defined(__GNUC__)
 #pragma STDC FP_CONTRACT OFF
+#endif
+
+/* Sums round to the type of what is summed, or exp goes wrong (math.inc.h). */
+#if FLT_EVAL_METHOD == 1 || FLT_EVAL_METHOD == 2
+#error "arithmetic has more digits than float; gcc for 32-bit x86: -msse2 -mfpmath=sse"
 #endif
 
 #define RK_PASTE3_(a, b, c)       a##b##c
@@ -25,16 +33,24 @@
 #define RK_PASTE5(a, b, c, d, e)  RK_PASTE5_(a, b, c, d, e)
 #define RK_T(name)                RK_PASTE5(name, _, RK_SET, _, RK_TYPE)
 
-#define RK_INLINE                 static inline __attribute__((always_inline, unused))
-
 /* Unrolls the loop that follows whole, so that the arrays it indexes can be registers; or
  * makes two turns of it one. */
-#if defined(__clang__)
+#if defined(RNNKIT_PORTABLE)
+#define RK_UNROLL
+#define RK_UNROLL_TWICE
+#elif defined(__clang__)
 #define RK_UNROLL       _Pragma("clang loop unroll(full)")
 #define RK_UNROLL_TWICE _Pragma("clang loop unroll_count(2)")
 #else
 #define RK_UNROLL       _Pragma("GCC unroll 32")
 #define RK_UNROLL_TWICE _Pragma("GCC unroll 2")
+#endif
+
+/* Asks for a line of memory that will be read soon, in the second cache. */
+#if defined(RNNKIT_PORTABLE)
+#define RK_FETCH(line) ((void)(line))
+#else
+#define RK_FETCH(line) __builtin_prefetch(line, 0, 2)
 #endif
 
 /* j from 0 to a constant n, unrolled whole. */
@@ -49,6 +65,7 @@
 #define v_mask RK_T(v_mask)
 #define v_double RK_T(v_double)
 #define v_memory RK_T(v_memory)
+#define v_word_memory RK_T(v_word_memory)
 #define v_narrow RK_T(v_narrow)
 #define v_words RK_T(v_words)
 
@@ -67,6 +84,11 @@
 #define v_min RK_T(v_min)
 #define v_max RK_T(v_max)
 #define v_abs RK_T(v_abs)
+#define v_bits RK_T(v_bits)
+#define v_of_bits RK_T(v_of_bits)
+#define v_drop RK_T(v_drop)
+#define v_count RK_T(v_count)
+#define v_word RK_T(v_word)
 #define v_double_load RK_T(v_double_load)
 #define v_pin RK_T(v_pin)
 #define lanes_sum RK_T(lanes_sum)

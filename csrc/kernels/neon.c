@@ -6,7 +6,7 @@
 #include "kernels/table.h"
 #include "kernels/tiles.h"
 
-#if defined(__aarch64__)
+#if defined(RK_HAS_ARM)
 #include <arm_neon.h>
 
 /* clang-format off */

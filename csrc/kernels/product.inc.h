@@ -3,6 +3,21 @@
  * The tiles of tiles.h. The lists of sizes come from the file of the instruction set:
  * RK_PRODUCT_TILES(X) is X(rows, panels)..., RK_OUTER_TILES(X) is X(columns, panels)...
  */
+#if defined(RNNKIT_PORTABLE)
+/* One k: rows x panels products. The innermost loop is one that compilers vectorise. */
+RK_INLINE void RK_T(product_step)(v_real *acc, const char *a, const char *b,
+                                  size_t b_stride, int rows, int panels)
+{
+    for (int r = 0; r < rows; r++, a += RK_PANEL) {
+        const v_real av = v_load(a);
+        for (int p = 0; p < panels; p++, acc += RK_VP) {
+            const char *panel = b + (size_t)p * b_stride;
+            for (int j = 0; j < RK_VP; j++)
+                acc[j] = v_fma(av, v_load(panel + j * RK_VBYTES), acc[j]);
+        }
+    }
+}
+#else
 /* One k: rows x panels products. The smaller side is held in registers, of the other one
  * vector at a time. */
 RK_INLINE void RK_T(product_step)(v_real *acc, const char *a, const char *b,
@@ -33,6 +48,7 @@ RK_INLINE void RK_T(product_step)(v_real *acc, const char *a, const char *b,
         }
     }
 }
+#endif
 
 /* The tile comes as a copy: what is stored into c cannot change it. */
 RK_INLINE void RK_T(product_loop)(const struct rk_product_tile t, int rows, int panels)
@@ -53,7 +69,7 @@ RK_INLINE void RK_T(product_loop)(const struct rk_product_tile t, int rows, int 
     while (k > 0) {
         size_t count = k < RK_LANES ? k : RK_LANES;
         for (size_t i = 0; fetch && i < count; i++, fetch += RK_PANEL)
-            __builtin_prefetch(fetch, 0, 2); /* into L2 */
+            RK_FETCH(fetch);
         for (size_t i = 0; i < count; i++, b += RK_PANEL)
             RK_T(product_step)(acc, a + i * sizeof(RK_REAL), b, t.b_stride, rows, panels);
         a += t.a_stride;

@@ -3,7 +3,7 @@
  * Sums and maxima. Adds alone, one partial a lane and panels in order, so that the bits are
  * the same on every instruction set.
  */
-static const RK_REAL RK_T(lane_number)[RK_LANES] __attribute__((aligned(RK_PANEL))) = {
+static _Alignas(RK_PANEL) const RK_REAL RK_T(lane_number)[RK_LANES] = {
 #if RK_F32
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
 #else
@@ -82,8 +82,10 @@ static void RK_T(column_sum)(void *dst, struct rk_rows src, size_t batch, size_t
 static double RK_T(sum_squares)(const void *a, size_t n)
 {
     enum { N = RK_LANES / RK_DL };
-    v_double partial[N] = {{0}};
-    double sums[RK_LANES] __attribute__((aligned(RK_PANEL)));
+    v_double partial[N];
+    double sums[RK_LANES];
+    RK_EACH(j, N)
+        partial[j] = (v_double){0};
     for (size_t i = 0; i < n; i += RK_LANES)
         RK_EACH(j, N) {
             v_double x = v_double_load((const RK_REAL *)a + i + j * RK_DL);

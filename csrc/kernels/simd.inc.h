@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The vector type and its primitives; see template.inc.h for what each means.
+ * The vector type and its primitives in GNU C; see template.inc.h for what each means.
  */
 /* clang-format off */
 
@@ -11,6 +11,9 @@ typedef double v_double __attribute__((vector_size(RK_VBYTES)));
 /* RK_DL reals, that become a v_double */
 typedef RK_REAL v_narrow __attribute__((vector_size(RK_DL * sizeof(RK_REAL)), may_alias));
 typedef RK_REAL v_memory __attribute__((vector_size(RK_VBYTES), may_alias));
+typedef uint64_t v_words __attribute__((vector_size(RK_VBYTES), may_alias));
+typedef uint32_t v_word_memory
+    __attribute__((vector_size(4 * RK_VL), aligned(4 * RK_VL), may_alias));
 
 RK_INLINE v_real v_load(const void *p) { return *(const v_memory *)p; }
 RK_INLINE void v_store(void *p, v_real a) { *(v_memory *)p = a; }
@@ -21,10 +24,24 @@ RK_INLINE v_double v_double_load(const void *p)
     return __builtin_convertvector(*(const v_narrow *)p, v_double);
 }
 
-RK_INLINE v_real v_abs(v_real a)
+RK_INLINE v_uint v_bits(v_real a) { return (v_uint)a; }
+RK_INLINE v_real v_of_bits(v_uint a) { return (v_real)a; }
+
+RK_INLINE v_real v_drop(v_real a, const uint32_t *words, uint32_t last)
 {
-    return (v_real)((v_uint)a & ((RK_UINT)-1 >> 1));
+    const v_word_memory at = *(const v_word_memory *)words;
+    v_uint drop = (v_uint)(__builtin_convertvector(at, v_uint) <= last);
+    return (v_real)((v_uint)a & ~drop);
 }
+
+RK_INLINE v_words v_count(uint32_t first)
+{
+    v_words a = {0};
+    for (int i = 0; i < RK_DL; i++)
+        a[i] = first + (uint32_t)i;
+    return a;
+}
+RK_INLINE uint64_t v_word(v_words a, int lane) { return a[lane]; }
 
 /* ---- fma ---- */
 RK_INLINE v_real v_fma(v_real a, v_real b, v_real c)
@@ -107,15 +124,6 @@ RK_INLINE v_real v_select(v_mask mask, v_real a, v_real b)
 
 /* clang-format on */
 
-RK_INLINE v_real v_max(v_real a, v_real b)
-{
-    return v_select(v_equal(a, a), v_at_least(b, a), a);
-}
-RK_INLINE v_real v_min(v_real a, v_real b)
-{
-    return v_select(v_equal(a, a), v_at_most(b, a), a);
-}
-
 /* Makes the compiler hold a in a register from here on. Without it gcc loads an operand
  * anew for each product that reads it, and the load ports become the limit. */
 RK_INLINE v_real v_pin(v_real a)
@@ -128,36 +136,4 @@ RK_INLINE v_real v_pin(v_real a)
     __asm__("" : "+w"(a));
 #endif
     return a;
-}
-
-/* ---- across the lanes of a panel: lane i with i + lanes / 2, then lanes / 4 ... ---- */
-RK_INLINE RK_REAL lanes_sum(const v_real *partial)
-{
-    RK_REAL a[RK_LANES] __attribute__((aligned(RK_PANEL)));
-    RK_EACH(j, RK_VP)
-        v_store(a + j * RK_VL, partial[j]);
-    for (int half = RK_LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            a[i] += a[i + half];
-    return a[0];
-}
-
-RK_INLINE RK_REAL lanes_max(const v_real *partial)
-{
-    RK_REAL a[RK_LANES] __attribute__((aligned(RK_PANEL)));
-    RK_EACH(j, RK_VP)
-        v_store(a + j * RK_VL, partial[j]);
-    for (int half = RK_LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            if (a[i] == a[i] && !(a[i] >= a[i + half]))
-                a[i] = a[i + half];
-    return a[0];
-}
-
-RK_INLINE double lanes_sum_double(double *sums)
-{
-    for (int half = RK_LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            sums[i] += sums[i + half];
-    return sums[0];
 }

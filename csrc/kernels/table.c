@@ -5,10 +5,10 @@ const struct rk_kernels *rk_kernels(enum rk_isa isa, enum rk_dtype dtype)
 {
     static const struct rk_kernels *const tables[RK_N_ISA][2] = {
         [RK_BASELINE] = {&rk_kernels_baseline_f32, &rk_kernels_baseline_f64},
-#if defined(__x86_64__)
+#if defined(RK_HAS_X86)
         [RK_AVX2] = {&rk_kernels_avx2_f32, &rk_kernels_avx2_f64},
         [RK_AVX512] = {&rk_kernels_avx512_f32, &rk_kernels_avx512_f64},
-#elif defined(__aarch64__)
+#elif defined(RK_HAS_ARM)
         [RK_NEON] = {&rk_kernels_neon_f32, &rk_kernels_neon_f64},
 #endif
     };

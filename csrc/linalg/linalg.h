@@ -42,6 +42,9 @@ void rk_outer(const struct rk_kernels *kernels, char *dw, size_t dw_stride,
 /* Plain (blocks * n, k), row-major, contiguous <-> packed. */
 void rk_pack(enum rk_dtype dtype, char *packed, const void *plain, size_t blocks, size_t n,
              size_t k);
+/* Some rows of the plain array into the packed one, whose other lanes stay as they are. */
+void rk_pack_rows(enum rk_dtype dtype, char *packed, const void *plain, size_t n, size_t k,
+                  size_t row, size_t n_rows);
 void rk_unpack(enum rk_dtype dtype, void *plain, const char *packed, size_t blocks,
                size_t n, size_t k);
 /* One unit's columns [k0, k1) from one packed weight of k columns to another. */

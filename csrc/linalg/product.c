@@ -21,7 +21,7 @@ enum {
 
 /* Rows [row, row + n_rows) of the list as tiles of rows that follow each other in memory:
  * within one step, or gathered. */
-struct block {
+struct row_block {
     size_t row, n_rows;
     bool gathered;
     size_t n_tiles, most_rows;
@@ -43,7 +43,7 @@ static size_t block_rows(size_t batch, size_t row, size_t row1)
     return least(row1 - row, end - in_step);
 }
 
-static void block_init(struct block *block, size_t tile_rows, struct rk_rows c,
+static void block_init(struct row_block *block, size_t tile_rows, struct rk_rows c,
                        size_t batch, size_t row, size_t row1)
 {
     block->row = row;
@@ -66,8 +66,8 @@ static void block_init(struct block *block, size_t tile_rows, struct rk_rows c,
 }
 
 /* Panels [panel, panel + panels) of the operand's rows as [panel][row][64 bytes]. */
-static void gather(char *to, const struct block *block, struct rk_rows a, size_t batch,
-                   size_t panel, size_t panels)
+static void gather_rows(char *to, const struct row_block *block, struct rk_rows a,
+                        size_t batch, size_t panel, size_t panels)
 {
     for (size_t i = 0; i < block->n_rows; i++) {
         const char *from = rk_row_at(&a, batch, block->row + i) + panel * a.panel_stride;
@@ -79,7 +79,7 @@ static void gather(char *to, const struct block *block, struct rk_rows a, size_t
 
 /* All tiles of a block for one part of K and panels [panel0, panel1). In `tile`, start and
  * b are those of panel 0. */
-static void block_run(const struct block *block, const struct rk_kernels *kernels,
+static void block_run(const struct row_block *block, const struct rk_kernels *kernels,
                       struct rk_product_tile tile, size_t panel0, size_t panel1)
 {
     const rk_product_fn(*functions)[RK_MOST_TILE_PANELS + 1] = kernels->product->tile;
@@ -105,11 +105,11 @@ static void block_run(const struct block *block, const struct rk_kernels *kernel
 }
 
 /* One term of a block's product. `tile` says where the chain starts and where c is. */
-static void term_run(struct block *block, const struct rk_kernels *kernels, size_t batch,
-                     struct rk_product_tile tile, const struct rk_term *term, size_t panel0,
-                     size_t panel1)
+static void term_run(struct row_block *block, const struct rk_kernels *kernels,
+                     size_t batch, struct rk_product_tile tile, const struct rk_term *term,
+                     size_t panel0, size_t panel1)
 {
-    char buffer[PART_PANELS * GATHERED_ROWS * RK_PANEL] __attribute__((aligned(RK_PANEL)));
+    _Alignas(RK_PANEL) char buffer[PART_PANELS * GATHERED_ROWS * RK_PANEL];
     size_t panels = divide_up(term->k, kernels->lanes), part = panels;
     /* A weight that only one tile reads need not stay in L1. */
     if (block->gathered || block->n_tiles > 1)
@@ -121,7 +121,7 @@ static void term_run(struct block *block, const struct rk_kernels *kernels, size
         tile.k = least(term->k - panel * kernels->lanes, part * kernels->lanes);
         tile.a_stride = block->gathered ? block->n_rows * RK_PANEL : term->a.panel_stride;
         if (block->gathered)
-            gather(buffer, block, term->a, batch, panel, least(part, panels - panel));
+            gather_rows(buffer, block, term->a, batch, panel, least(part, panels - panel));
         for (size_t t = 0; t < block->n_tiles; t++)
             block->a[t] = block->gathered
                               ? buffer + block->first[t] * RK_PANEL
@@ -142,7 +142,7 @@ void rk_product(const struct rk_kernels *kernels, struct rk_rows c, size_t batch
     static const struct rk_term nothing = {.a = {.base = ""}, .weight = ""};
     if (n_terms == 0)
         terms = &nothing, n_terms = 1;
-    struct block block;
+    struct row_block block;
     for (size_t row = row0; row < row1; row += block.n_rows) {
         block_init(&block, (size_t)kernels->product_rows, c, batch, row, row1);
         struct rk_product_tile tile = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Arithmetic on counts, shared by the files of this folder.
+ * Arithmetic on counts.
  */
 #ifndef RK_SIZES_H
 #define RK_SIZES_H

@@ -9,6 +9,8 @@
 #define P4 UINT64_C(0x85ebca77c2b2ae63)
 #define P5 UINT64_C(0x27d4eb2f165667c5)
 
+enum { STRIPE = 32 };
+
 static uint64_t rotate(uint64_t x, int n)
 {
     return x << n | x >> (64 - n);
@@ -33,30 +35,59 @@ static uint64_t mix(uint64_t sum, uint64_t word)
     return rotate(sum + word * P2, 31) * P1;
 }
 
-/* Four sums side by side, over all stripes of 32 bytes. */
-static uint64_t sum_stripes(const unsigned char *p, size_t n_stripes, uint64_t seed)
+/* Four sums side by side, over whole stripes. */
+static void add_stripes(uint64_t sums[4], const unsigned char *p, size_t n_stripes)
 {
-    uint64_t a = seed + P1 + P2, b = seed + P2, c = seed, d = seed - P1;
-    for (size_t i = 0; i < n_stripes; i++, p += 32) {
+    uint64_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
+    for (size_t i = 0; i < n_stripes; i++, p += STRIPE) {
         a = mix(a, word64(p));
         b = mix(b, word64(p + 8));
         c = mix(c, word64(p + 16));
         d = mix(d, word64(p + 24));
     }
-    uint64_t sum = rotate(a, 1) + rotate(b, 7) + rotate(c, 12) + rotate(d, 18);
-    sum = (sum ^ mix(0, a)) * P1 + P4;
-    sum = (sum ^ mix(0, b)) * P1 + P4;
-    sum = (sum ^ mix(0, c)) * P1 + P4;
-    return (sum ^ mix(0, d)) * P1 + P4;
+    sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;
 }
 
-uint64_t rk_checksum(const void *data, size_t n_bytes, uint64_t seed)
+void rk_checksum_begin(struct rk_checksum *checksum, uint64_t seed)
+{
+    *checksum = (struct rk_checksum){.seed = seed,
+                                     .sums = {seed + P1 + P2, seed + P2, seed, seed - P1}};
+}
+
+void rk_checksum_add(struct rk_checksum *checksum, const void *data, size_t n_bytes)
 {
     const unsigned char *p = data;
-    size_t left = n_bytes % 32;
-    uint64_t sum = n_bytes < 32 ? seed + P5 : sum_stripes(p, n_bytes / 32, seed);
-    p += n_bytes - left;
-    sum += n_bytes;
+    size_t waiting = checksum->n_bytes % STRIPE;
+    size_t lacking = waiting ? STRIPE - waiting : 0;
+    checksum->n_bytes += n_bytes;
+    if (lacking > 0) {
+        size_t n = n_bytes < lacking ? n_bytes : lacking;
+        memcpy(checksum->stripe + waiting, p, n);
+        if (n < lacking)
+            return;
+        add_stripes(checksum->sums, checksum->stripe, 1);
+        p += n, n_bytes -= n;
+    }
+    add_stripes(checksum->sums, p, n_bytes / STRIPE);
+    memcpy(checksum->stripe, p + n_bytes - n_bytes % STRIPE, n_bytes % STRIPE);
+}
+
+static uint64_t joined(const uint64_t sums[4])
+{
+    uint64_t sum =
+        rotate(sums[0], 1) + rotate(sums[1], 7) + rotate(sums[2], 12) + rotate(sums[3], 18);
+    for (int i = 0; i < 4; i++)
+        sum = (sum ^ mix(0, sums[i])) * P1 + P4;
+    return sum;
+}
+
+uint64_t rk_checksum_end(const struct rk_checksum *checksum)
+{
+    const unsigned char *p = checksum->stripe;
+    size_t left = checksum->n_bytes % STRIPE;
+    uint64_t sum =
+        checksum->n_bytes < STRIPE ? checksum->seed + P5 : joined(checksum->sums);
+    sum += checksum->n_bytes;
     for (; left >= 8; left -= 8, p += 8)
         sum = rotate(sum ^ mix(0, word64(p)), 27) * P1 + P4;
     if (left >= 4) {
@@ -68,4 +99,12 @@ uint64_t rk_checksum(const void *data, size_t n_bytes, uint64_t seed)
     sum = (sum ^ sum >> 33) * P2;
     sum = (sum ^ sum >> 29) * P3;
     return sum ^ sum >> 32;
+}
+
+uint64_t rk_checksum(const void *data, size_t n_bytes, uint64_t seed)
+{
+    struct rk_checksum checksum;
+    rk_checksum_begin(&checksum, seed);
+    rk_checksum_add(&checksum, data, n_bytes);
+    return rk_checksum_end(&checksum);
 }

@@ -252,6 +252,8 @@ enum rk_status rk_config_tokenizer(struct rk_modelfile *file,
             error, RK_FORMAT,
             "tokenizer: its state, the tensor 'tokenizer.state' of U8, is missing");
     state->is_used = true;
-    config->lowercase = read_lowercase(state);
-    return RK_OK;
+    status = rk_container_load(&file->container, state, error);
+    if (status == RK_OK)
+        config->lowercase = read_lowercase(state);
+    return status;
 }

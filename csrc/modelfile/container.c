@@ -4,11 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "modelfile/checksum.h"
 #include "modelfile/json.h"
 
 enum { MAX_ENTRIES = 64, MAX_NAME = 128, LEAST_TENSOR = 48, MAX_DIMENSION = INT32_MAX };
-enum { N_DIGITS = 16 }; /* of the checksum */
+enum { LENGTH_BYTES = 8 }; /* of the header's length */
 
 static const struct {
     const char *name;
@@ -30,10 +29,8 @@ const char *rk_element_name(enum rk_element element)
 
 struct parser {
     struct rk_container *container;
-    const char *header; /* its first byte */
     struct rk_json json;
     char *text; /* where names and strings go: together shorter than the header */
-    const char *digits;
     struct rk_error *error;
 };
 
@@ -42,7 +39,7 @@ struct parser {
 static enum rk_status not_canonical(const struct parser *parser)
 {
     return REFUSE("the header is not in the canonical form at its byte %zu",
-                  (size_t)(parser->json.at - parser->header));
+                  (size_t)(parser->json.at - parser->container->header));
 }
 
 /* A name that is new and comes behind `last`, the one before it, if there is one. */
@@ -77,7 +74,7 @@ static enum rk_status read_entry(struct parser *parser, const char *last,
     if (status != RK_OK)
         return status;
     if (strcmp(entry->name, "checksum") == 0)
-        parser->digits = parser->json.at + 1;
+        parser->container->digits = parser->json.at + 1;
     entry->value = parser->text;
     if (!rk_json_string(&parser->json, &parser->text))
         return parser->json.at < parser->json.end && *parser->json.at == '"'
@@ -132,21 +129,14 @@ static enum rk_status check_version(const struct parser *parser)
     return RK_OK;
 }
 
-static enum rk_status check_sum(struct parser *parser, const char *data, size_t n_bytes)
+static enum rk_status read_checksum(const struct parser *parser)
 {
     const struct rk_entry *entry = rk_container_entry(parser->container, "checksum");
-    if (!entry || entry->n_bytes != N_DIGITS ||
-        strspn(entry->value, "0123456789abcdef") != N_DIGITS)
-        return REFUSE("the metadata have no checksum of %d hexadecimal digits", N_DIGITS);
-    const char *behind = parser->digits + N_DIGITS;
-    uint64_t sum = rk_checksum(data, n_bytes, 0);
-    sum = rk_checksum(parser->header, (size_t)(parser->digits - parser->header), sum);
-    sum = rk_checksum(behind, (size_t)(parser->json.end - behind), sum);
-    if (strtoull(entry->value, NULL, 16) != sum)
-        return REFUSE("the checksum is %s, the content gives %016llx: the file was "
-                      "damaged after it was saved",
-                      entry->value, (unsigned long long)sum);
-    parser->container->checksum = sum;
+    if (!entry || entry->n_bytes != RK_CHECKSUM_DIGITS ||
+        strspn(entry->value, "0123456789abcdef") != RK_CHECKSUM_DIGITS)
+        return REFUSE("the metadata have no checksum of %d hexadecimal digits",
+                      RK_CHECKSUM_DIGITS);
+    parser->container->checksum = strtoull(entry->value, NULL, 16);
     return RK_OK;
 }
 
@@ -164,7 +154,7 @@ static enum rk_status read_offsets(struct parser *parser, struct rk_stored *tens
     return RK_OK;
 }
 
-static enum rk_status read_dtype(struct parser *parser, struct rk_stored *tensor)
+static enum rk_status read_element(struct parser *parser, struct rk_stored *tensor)
 {
     char quoted[8] = "\"";
     for (int i = 0; i < RK_N_ELEMENTS; i++) {
@@ -200,8 +190,8 @@ static enum rk_status read_shape(struct parser *parser, struct rk_stored *tensor
     return RK_OK;
 }
 
-static enum rk_status check_size(const struct parser *parser,
-                                 const struct rk_stored *tensor)
+static enum rk_status check_tensor_size(const struct parser *parser,
+                                        const struct rk_stored *tensor)
 {
     size_t n_bytes = rk_element_size(tensor->element);
     for (int i = 0; i < tensor->rank; i++)
@@ -226,7 +216,7 @@ static enum rk_status read_tensor(struct parser *parser, const char *last,
     if (good && (status = read_offsets(parser, tensor)) != RK_OK)
         return status;
     good = good && rk_json_key(&parser->json, "dtype");
-    if (good && (status = read_dtype(parser, tensor)) != RK_OK)
+    if (good && (status = read_element(parser, tensor)) != RK_OK)
         return status;
     good = good && rk_json_key(&parser->json, "shape");
     if (good && (status = read_shape(parser, tensor)) != RK_OK)
@@ -235,7 +225,7 @@ static enum rk_status read_tensor(struct parser *parser, const char *last,
         return REFUSE(
             "tensor '%s' must have just data_offsets, dtype and shape, in this order",
             tensor->name);
-    return check_size(parser, tensor);
+    return check_tensor_size(parser, tensor);
 }
 
 static enum rk_status read_tensors(struct parser *parser, size_t room)
@@ -278,11 +268,12 @@ static enum rk_status misplaced(const struct parser *parser, const struct rk_sto
                                            : "leaves a hole");
 }
 
-/* Gives each tensor its data, having found that together they are all of it. */
-static enum rk_status lay_out(struct parser *parser, const char *data, size_t n_bytes)
+/* Finds how the tensors lie in the data, of which they must be all. */
+static enum rk_status lay_out(struct parser *parser, size_t n_bytes)
 {
     struct rk_container *container = parser->container;
-    size_t expected = 0;
+    const char *memory = container->source.memory;
+    size_t expected = 0, n = 0;
     for (size_t size = 8; size > 0; size /= 2)
         for (size_t i = 0; i < container->n_tensors; i++) {
             struct rk_stored *tensor = &container->tensors[i];
@@ -294,25 +285,29 @@ static enum rk_status lay_out(struct parser *parser, const char *data, size_t n_
                 return REFUSE("tensor '%s' ends behind the file, which holds %zu bytes of "
                               "tensors: it was cut off",
                               tensor->name, n_bytes);
-            tensor->data = data + tensor->begin;
+            tensor->position = container->source.n_bytes - n_bytes + tensor->begin;
+            if (memory)
+                tensor->data = memory + tensor->position;
+            container->order[n++] = tensor;
         }
     if (expected < n_bytes)
         return REFUSE("%zu bytes follow the last tensor", n_bytes - expected);
     return RK_OK;
 }
 
-static enum rk_status read_all(struct parser *parser, size_t room, const char *data,
-                               size_t n_bytes)
+static enum rk_status read_header(struct parser *parser, size_t room)
 {
+    const struct rk_container *container = parser->container;
     enum rk_status status = read_metadata(parser);
     if (status == RK_OK)
         status = check_version(parser);
     if (status == RK_OK)
         status = read_tensors(parser, room);
     if (status == RK_OK)
-        status = lay_out(parser, data, n_bytes);
+        status = lay_out(parser, container->source.n_bytes - LENGTH_BYTES -
+                                     container->header_bytes);
     if (status == RK_OK)
-        status = check_sum(parser, data, n_bytes);
+        status = read_checksum(parser);
     return status;
 }
 
@@ -342,30 +337,38 @@ const struct rk_entry *rk_container_entry(const struct rk_container *container,
                    sizeof *container->entries, compare_entry);
 }
 
+/* -------------------------------------------------------------------- file */
+
 void rk_container_close(struct rk_container *container)
 {
+    for (size_t i = 0; !container->source.memory && i < container->n_tensors; i++)
+        rk_free((void *)container->tensors[i].data);
     rk_free(container->memory);
     *container = (struct rk_container){0};
 }
 
 /* The header's length, once there is as much. */
-static enum rk_status header_length(const unsigned char *data, size_t n_bytes,
-                                    size_t *length, struct rk_error *error)
+static enum rk_status header_length(const struct rk_source *source, size_t *length,
+                                    struct rk_error *error)
 {
     uint64_t claimed;
-    if (n_bytes < sizeof claimed)
-        return rk_fail(error, RK_FORMAT, "%zu bytes are too few for a model file", n_bytes);
-    memcpy(&claimed, data, sizeof claimed);
+    if (source->n_bytes < sizeof claimed)
+        return rk_fail(error, RK_FORMAT, "%zu bytes are too few for a model file",
+                       source->n_bytes);
+    size_t left = source->n_bytes - sizeof claimed;
+    enum rk_status status = rk_source_read(source, &claimed, 0, sizeof claimed, error);
+    if (status != RK_OK)
+        return status;
     if (claimed < 2 || claimed > RK_MAX_HEADER)
         return rk_fail(error, RK_FORMAT,
                        "no model file: the header's length would be %llu, allowed are 2 to "
                        "%d bytes",
                        (unsigned long long)claimed, RK_MAX_HEADER);
-    if (claimed > n_bytes - sizeof claimed)
+    if (claimed > left)
         return rk_fail(error, RK_FORMAT,
                        "the header should take %llu bytes, the file ends after %zu: it was "
                        "cut off",
-                       (unsigned long long)claimed, n_bytes - sizeof claimed);
+                       (unsigned long long)claimed, left);
     if (claimed % 8 != 0)
         return rk_fail(error, RK_FORMAT,
                        "the header's length is %llu; it must be a multiple of 8",
@@ -374,29 +377,45 @@ static enum rk_status header_length(const unsigned char *data, size_t n_bytes,
     return RK_OK;
 }
 
-enum rk_status rk_container_open(struct rk_container *container, const void *data,
-                                 size_t n_bytes, struct rk_error *error)
+/* Memory for a header, for what it says and for the texts in it. */
+static enum rk_status alloc(struct rk_container *container, size_t room, char **text,
+                            char **header, struct rk_error *error)
 {
-    *container = (struct rk_container){0};
-    size_t length = 0;
-    if ((uintptr_t)data % 8 != 0)
-        return rk_fail(error, RK_INVALID, "the file is not aligned to 8 bytes in memory");
-    enum rk_status status = header_length(data, n_bytes, &length, error);
+    size_t tensors = room * sizeof *container->tensors;
+    size_t order = room * sizeof *container->order;
+    size_t entries = MAX_ENTRIES * sizeof *container->entries;
+    size_t length = container->header_bytes;
+    char *memory = rk_alloc(tensors + order + entries + 2 * length);
+    if (!memory)
+        return rk_fail(error, RK_NOMEM, "no memory for a header of %zu bytes", length);
+    container->memory = memory;
+    container->tensors = (struct rk_stored *)memory;
+    container->order = (struct rk_stored **)(memory += tensors);
+    container->entries = (struct rk_entry *)(memory += order);
+    *header = memory += entries;
+    *text = memory + length;
+    container->header = *header;
+    return RK_OK;
+}
+
+enum rk_status rk_container_open(struct rk_container *container,
+                                 const struct rk_source *source, struct rk_error *error)
+{
+    *container = (struct rk_container){.source = *source};
+    char *text = NULL, *header = NULL;
+    enum rk_status status = header_length(source, &container->header_bytes, error);
     if (status != RK_OK)
         return status;
+    size_t length = container->header_bytes;
     size_t room =
         length / LEAST_TENSOR < RK_MAX_STORED ? length / LEAST_TENSOR : RK_MAX_STORED;
-    size_t entries = room * sizeof *container->tensors;
-    size_t text = entries + MAX_ENTRIES * sizeof *container->entries;
-    container->memory = rk_alloc(text + length);
-    if (!container->memory)
-        return rk_fail(error, RK_NOMEM, "no memory for a header of %zu bytes", length);
-    container->tensors = (struct rk_stored *)container->memory;
-    container->entries = (struct rk_entry *)(container->memory + entries);
-    const char *header = (const char *)data + 8, *end = header + length;
-    struct parser parser = {container, header, {header, end}, container->memory + text,
-                            NULL,      error};
-    status = read_all(&parser, room, end, n_bytes - 8 - length);
+    status = alloc(container, room, &text, &header, error);
+    if (status == RK_OK)
+        status = rk_source_read(source, header, LENGTH_BYTES, length, error);
+    struct parser parser = {container, {container->header, NULL}, text, error};
+    parser.json.end = container->header + length;
+    if (status == RK_OK)
+        status = read_header(&parser, room);
     if (status != RK_OK)
         rk_container_close(container);
     return status;

@@ -7,7 +7,7 @@
 #include "modelfile/config.h"
 #include "modelfile/json.h"
 
-enum { MAX_NAME = 100 }; /* of a cell's parameter */
+enum { MAX_PARAMETER_NAME = 100 }; /* of a cell's parameter */
 
 /* A tensor that must be there, of this type, and is then accounted for. */
 static enum rk_status use(const struct rk_modelfile *file, const char *name,
@@ -28,7 +28,7 @@ static enum rk_status use(const struct rk_modelfile *file, const char *name,
     return RK_OK;
 }
 
-/* One that is a list. */
+/* One that is a list, and is read at once. */
 static enum rk_status use_list(const struct rk_modelfile *file, const char *name,
                                enum rk_element element, const struct rk_stored **result,
                                struct rk_error *error)
@@ -36,23 +36,10 @@ static enum rk_status use_list(const struct rk_modelfile *file, const char *name
     enum rk_status status = use(file, name, element, result, error);
     if (status == RK_OK && (*result)->rank != 1)
         return rk_fail(error, RK_FORMAT, "tensor '%s' must have one dimension", name);
-    return status;
-}
-
-/* Whether no element has all bits of its exponent set, as infinity and NaN have. */
-static bool is_finite(const struct rk_stored *tensor)
-{
-    bool found = false;
-    if (tensor->element == RK_F32) {
-        const uint32_t *bits = tensor->data;
-        for (size_t i = 0; i < tensor->n_bytes / sizeof *bits; i++)
-            found |= (bits[i] & 0x7f800000) == 0x7f800000;
-    } else {
-        const uint64_t exponent = UINT64_C(0x7ff) << 52, *bits = tensor->data;
-        for (size_t i = 0; i < tensor->n_bytes / sizeof *bits; i++)
-            found |= (bits[i] & exponent) == exponent;
-    }
-    return !found;
+    if (status != RK_OK)
+        return status;
+    return rk_container_load(&file->container, rk_container_tensor(&file->container, name),
+                             error);
 }
 
 /* -------------------------------------------------------------- parameters */
@@ -82,15 +69,13 @@ static enum rk_status add_parameter(struct rk_modelfile *file, const char *name,
     enum rk_status status = use(file, name, element, &tensor, error);
     if (status == RK_OK)
         status = check_shape(tensor, rows, columns, error);
-    if (status == RK_OK && !is_finite(tensor))
-        status = rk_fail(error, RK_FORMAT, "tensor '%s' holds NaN or infinity", name);
     if (status == RK_OK)
-        file->parameters[file->n_parameters++] = tensor;
+        rk_container_tensor(&file->container, name)->parameter = ++file->n_parameters;
     return status;
 }
 
 /* The name of the next parameter that the description of a cell lists. */
-static bool next_name(struct rk_json *json, char name[MAX_NAME + 1])
+static bool next_name(struct rk_json *json, char name[MAX_PARAMETER_NAME + 1])
 {
     struct rk_json object = *json;
     if (!rk_json_take(&object, "{") || !rk_json_find(&object, "name") ||
@@ -98,7 +83,7 @@ static bool next_name(struct rk_json *json, char name[MAX_NAME + 1])
         return false;
     size_t n = 0;
     while (object.at[n] != '"') /* there is one: the whole has been skipped */
-        if (n < MAX_NAME)
+        if (n < MAX_PARAMETER_NAME)
             name[n] = object.at[n], n++;
         else
             return false;
@@ -111,7 +96,7 @@ static enum rk_status add_layer(struct rk_modelfile *file, size_t layer,
 {
     const struct rk_program *program = file->programs[layer];
     const struct rk_stored *cell = NULL;
-    char tensor[MAX_NAME + 16], name[MAX_NAME + 1];
+    char tensor[MAX_PARAMETER_NAME + 16], name[MAX_PARAMETER_NAME + 1];
     snprintf(tensor, sizeof tensor, "rnn.cell_l%zu", layer);
     enum rk_status status = use_list(file, tensor, RK_U8, &cell, error);
     if (status != RK_OK)
@@ -184,9 +169,6 @@ static enum rk_status read_cluster_widths(struct rk_modelfile *file, struct rk_e
 static enum rk_status add_parameters(struct rk_modelfile *file, struct rk_error *error)
 {
     const struct rk_network *network = &file->network;
-    file->parameters = rk_alloc((file->container.n_tensors + 1) * sizeof *file->parameters);
-    if (!file->parameters)
-        return rk_fail(error, RK_NOMEM, "no memory for the list of parameters");
     enum rk_status status = add_parameter(file, "embedding.weight", network->vocab_size,
                                           network->embedding_size, error);
     for (size_t l = 0; status == RK_OK && l < file->n_cells; l++)
@@ -290,22 +272,91 @@ static enum rk_status read_vocabulary(struct rk_modelfile *file, struct rk_error
     return RK_OK;
 }
 
-/* What is left are the curves of training. */
+/* How many tensors there are of each kind that the solver keeps for all parameters. */
+struct solver_parts {
+    size_t n_moments[2], n_weights;
+};
+
+/* The parameter whose name is behind a prefix, NULL: none is. */
+static const struct rk_stored *parameter_behind(const struct rk_modelfile *file,
+                                                const char *name, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    const struct rk_stored *found = strncmp(name, prefix, n) == 0
+                                        ? rk_container_tensor(&file->container, name + n)
+                                        : NULL;
+    return found && found->parameter ? found : NULL;
+}
+
+/* Whether a tensor is a state that a step of some layer has. */
+static bool is_state(const struct rk_modelfile *file, const struct rk_stored *tensor)
+{
+    char name[64];
+    for (size_t l = 0; l < file->network.n_layers; l++)
+        for (size_t k = 0; k < rk_program_n_states(file->programs[l]); k++) {
+            snprintf(name, sizeof name, "solver.state.%zu.%zu", l, k);
+            if (strcmp(tensor->name, name) == 0)
+                return tensor->rank == 1 &&
+                       tensor->shape[0] == rk_program_state_width(file->programs[l], k);
+        }
+    return false;
+}
+
+/* What training goes on with: for those who train. */
+static enum rk_status check_solver(const struct rk_modelfile *file,
+                                   const struct rk_stored *tensor,
+                                   struct solver_parts *parts, struct rk_error *error)
+{
+    static const char *const prefixes[] = {"solver.moment.0.", "solver.moment.1.",
+                                           "solver.weights."};
+    size_t *counts[] = {&parts->n_moments[0], &parts->n_moments[1], &parts->n_weights};
+    enum rk_element element = file->network.dtype == RK_FLOAT32 ? RK_F32 : RK_F64;
+    bool good = tensor->element == element && is_state(file, tensor);
+    for (int i = 0; !good && i < 3; i++) {
+        const struct rk_stored *of = parameter_behind(file, tensor->name, prefixes[i]);
+        good = of && tensor->element == element && tensor->rank == of->rank &&
+               memcmp(tensor->shape, of->shape, (size_t)of->rank * sizeof *of->shape) == 0;
+        *counts[i] += good;
+    }
+    if (good)
+        return RK_OK;
+    return rk_fail(error, RK_FORMAT,
+                   "tensor '%s' is no part of a solver, or has another shape or dtype than "
+                   "what it belongs to",
+                   tensor->name);
+}
+
+/* What is left are the curves of training, and the state of its solver. */
 static enum rk_status check_others(const struct rk_modelfile *file, struct rk_error *error)
 {
-    for (size_t i = 0; i < file->container.n_tensors; i++) {
+    struct solver_parts parts = {0};
+    enum rk_status status = RK_OK;
+    bool has_solver = false;
+    for (size_t i = 0; status == RK_OK && i < file->container.n_tensors; i++) {
         const struct rk_stored *tensor = &file->container.tensors[i];
         if (tensor->is_used)
             continue;
-        if (strncmp(tensor->name, "history.", strlen("history.")) != 0)
-            return rk_fail(error, RK_FORMAT, "tensor '%s' belongs to no part of the model",
-                           tensor->name);
-        if (tensor->element != RK_F64 || tensor->rank != 1 || !is_finite(tensor))
-            return rk_fail(error, RK_FORMAT,
-                           "tensor '%s' must be a list of finite numbers of F64",
-                           tensor->name);
+        if (strncmp(tensor->name, "solver.", strlen("solver.")) == 0) {
+            has_solver = true;
+            status = check_solver(file, tensor, &parts, error);
+        } else if (strncmp(tensor->name, "history.", strlen("history.")) != 0) {
+            status = rk_fail(error, RK_FORMAT,
+                             "tensor '%s' belongs to no part of the model", tensor->name);
+        } else if (tensor->element != RK_F64 || tensor->rank != 1) {
+            status = rk_fail(error, RK_FORMAT, "tensor '%s' must be a list of F64",
+                             tensor->name);
+        }
     }
-    return RK_OK;
+    size_t n = file->n_parameters;
+    if (status == RK_OK && has_solver && !rk_container_entry(&file->container, "solver"))
+        return rk_fail(error, RK_FORMAT, "the metadata have no 'solver'");
+    if (status == RK_OK && ((parts.n_moments[0] && parts.n_moments[0] != n) ||
+                            (parts.n_moments[1] && parts.n_moments[1] != n) ||
+                            (parts.n_weights && parts.n_weights != n) ||
+                            parts.n_moments[1] > parts.n_moments[0]))
+        return rk_fail(error, RK_FORMAT,
+                       "the solver's tensors are not there for each of %zu parameters", n);
+    return status;
 }
 
 /* -------------------------------------------------------------------- file */
@@ -315,18 +366,26 @@ void rk_modelfile_close(struct rk_modelfile *file)
     for (size_t l = 0; l < RK_MAX_LAYERS; l++)
         rk_program_free(file->programs[l]);
     rk_tokenizer_free(file->tokenizer);
-    rk_free(file->parameters);
     rk_container_close(&file->container);
     memset(file, 0, sizeof *file);
 }
 
-enum rk_status rk_modelfile_open(struct rk_modelfile *file, const void *data,
-                                 size_t n_bytes, struct rk_error *error)
+/* What is wrong with a file may come from damage: then this is what there is to say. */
+static void explain(struct rk_modelfile *file, struct rk_error *error)
+{
+    struct rk_error damage = {0};
+    if (error && rk_container_scan(&file->container, NULL, NULL, &damage) != RK_OK)
+        *error = damage;
+}
+
+enum rk_status rk_modelfile_open(struct rk_modelfile *file, const struct rk_source *source,
+                                 struct rk_error *error)
 {
     memset(file, 0, sizeof *file);
-    enum rk_status status = rk_container_open(&file->container, data, n_bytes, error);
-    if (status == RK_OK)
-        status = rk_config_network(file, error);
+    enum rk_status status = rk_container_open(&file->container, source, error);
+    if (status != RK_OK)
+        return status;
+    status = rk_config_network(file, error);
     if (status == RK_OK)
         status = read_graphs(file, error);
     if (status == RK_OK)
@@ -335,17 +394,89 @@ enum rk_status rk_modelfile_open(struct rk_modelfile *file, const void *data,
         status = read_vocabulary(file, error);
     if (status == RK_OK)
         status = check_others(file, error);
+    if (status == RK_FORMAT)
+        explain(file, error);
     if (status != RK_OK)
         rk_modelfile_close(file);
     return status;
 }
 
-enum rk_status rk_modelfile_weights(const struct rk_modelfile *file,
-                                    struct rk_weights **result, struct rk_error *error)
+/* ----------------------------------------------------------------- weights */
+
+struct filling {
+    struct rk_weights *weights;
+    const struct rk_stored *not_finite;
+};
+
+/* Whether some element has all bits of its exponent set, as infinity and NaN have. Lanes as
+ * wide as the elements let the compiler take many at once. */
+static bool is_not_finite(enum rk_element element, const void *data, size_t n_bytes)
+{
+    const uint32_t exponent = UINT32_C(0xff) << 23;
+    const uint64_t long_exponent = UINT64_C(0x7ff) << 52;
+    uint32_t found = 0;
+    uint64_t long_found = 0;
+    if (element == RK_F32) {
+        const uint32_t *bits = data;
+        for (size_t i = 0; i < n_bytes / sizeof *bits; i++)
+            found |= (bits[i] & exponent) == exponent;
+    } else if (element == RK_F64) {
+        const uint64_t *bits = data;
+        for (size_t i = 0; i < n_bytes / sizeof *bits; i++)
+            long_found |= (bits[i] & long_exponent) == long_exponent;
+    }
+    return found || long_found;
+}
+
+static void take(void *context, const struct rk_stored *tensor, size_t row, size_t n_rows,
+                 const void *rows)
+{
+    struct filling *filling = context;
+    if (is_not_finite(tensor->element, rows, tensor->n_bytes / tensor->shape[0] * n_rows))
+        filling->not_finite = tensor;
+    if (tensor->parameter)
+        rk_weights_set_rows(filling->weights, tensor->parameter - 1, row, n_rows, rows);
+}
+
+/* Of these some have the sizes that the network needs: that has been checked. */
+static enum rk_status check_weights(const struct rk_modelfile *file,
+                                    const struct rk_weights *weights,
+                                    struct rk_error *error)
+{
+    size_t rows = 0, columns = 0, n = rk_weights_n_tensors(weights);
+    bool fits = n == file->n_parameters;
+    for (size_t i = 0; fits && i < file->container.n_tensors; i++) {
+        const struct rk_stored *tensor = &file->container.tensors[i];
+        if (!tensor->parameter)
+            continue;
+        fits = rk_weights_shape(weights, tensor->parameter - 1, &rows, &columns, NULL) ==
+                   RK_OK &&
+               tensor->shape[0] == rows && tensor->rank == (columns ? 2 : 1) &&
+               (!columns || tensor->shape[1] == columns);
+    }
+    return fits ? RK_OK
+                : rk_fail(error, RK_INVALID, "the weights are not those of the file");
+}
+
+enum rk_status rk_modelfile_fill(struct rk_modelfile *file, struct rk_weights *weights,
+                                 struct rk_error *error)
+{
+    struct filling filling = {weights, NULL};
+    enum rk_status status = check_weights(file, weights, error);
+    if (status == RK_OK)
+        status = rk_container_scan(&file->container, take, &filling, error);
+    if (status == RK_OK && filling.not_finite)
+        status = rk_fail(error, RK_FORMAT, "tensor '%s' holds NaN or infinity",
+                         filling.not_finite->name);
+    return status;
+}
+
+enum rk_status rk_modelfile_weights(struct rk_modelfile *file, struct rk_weights **result,
+                                    struct rk_error *error)
 {
     enum rk_status status = rk_weights_create(result, &file->network, error);
-    for (size_t i = 0; status == RK_OK && i < file->n_parameters; i++)
-        status = rk_weights_set(*result, i, file->parameters[i]->data, error);
+    if (status == RK_OK)
+        status = rk_modelfile_fill(file, *result, error);
     if (status != RK_OK) {
         rk_weights_free(*result);
         *result = NULL;

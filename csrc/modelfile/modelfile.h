@@ -10,11 +10,10 @@
 #include "network/network.h"
 #include "text/text.h"
 
-/* An opened file; what it points to lies in the file's memory, which must stay. */
+/* An opened file. What is large, the weights, is still to be read from its source. */
 struct rk_modelfile {
     struct rk_container container;
-    struct rk_network network;           /* with the programs of the file's graphs      */
-    const struct rk_stored **parameters; /* by the index that the weights have          */
+    struct rk_network network; /* with the programs of the file's graphs      */
     size_t n_parameters;
     size_t n_cells;   /* layers but the projection                              */
     bool has_zoneout; /* no cell predicts by its own graph                      */
@@ -25,14 +24,19 @@ struct rk_modelfile {
     int32_t cutoffs[RK_MAX_CLUSTERS], cluster_widths[RK_MAX_CLUSTERS];
 };
 
-/* `data` is aligned to 8 bytes. Before any memory is asked for that grows with a number in
- * the file, this number has been found to agree with the file's size. */
-enum rk_status rk_modelfile_open(struct rk_modelfile *file, const void *data,
-                                 size_t n_bytes, struct rk_error *error);
+/* Reads all but the weights. Before any memory is asked for that grows with a number in the
+ * file, this number has been found to agree with the file's size. */
+enum rk_status rk_modelfile_open(struct rk_modelfile *file, const struct rk_source *source,
+                                 struct rk_error *error);
 void rk_modelfile_close(struct rk_modelfile *file);
 
-/* The weights, for the file's network. */
-enum rk_status rk_modelfile_weights(const struct rk_modelfile *file,
-                                    struct rk_weights **weights, struct rk_error *error);
+/* Reads the weights, in one pass over the file that also finds out whether all of it is
+ * sound: the checksum, and that no number is NaN or infinite. The first makes weights for
+ * the file's network, the second fills some of the same shapes; until they have returned
+ * RK_OK nothing of the file may be trusted. */
+enum rk_status rk_modelfile_weights(struct rk_modelfile *file, struct rk_weights **weights,
+                                    struct rk_error *error);
+enum rk_status rk_modelfile_fill(struct rk_modelfile *file, struct rk_weights *weights,
+                                 struct rk_error *error);
 
 #endif

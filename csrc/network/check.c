@@ -9,8 +9,9 @@
 /* A row of the list as "[step, row]" in messages. */
 #define AT(i, batch) (i) / (batch), (i) % (batch)
 
-static enum rk_status check_ids(const struct rk_window *window,
-                                const struct rk_window_input *input, struct rk_error *error)
+static enum rk_status check_tokens(const struct rk_window *window,
+                                   const struct rk_window_input *input,
+                                   struct rk_error *error)
 {
     size_t vocab = window->weights->vocab_size, batch = input->batch;
     for (size_t i = 0; i < input->n_steps * batch; i++)
@@ -92,7 +93,7 @@ enum rk_status rk_window_check_input(const struct rk_window *window,
             "resets or active are given, but no program of the window reads them");
     enum rk_status status = check_state(window, state, input->batch, error);
     if (status == RK_OK)
-        status = check_ids(window, input, error);
+        status = check_tokens(window, input, error);
     if (status == RK_OK)
         status = check_targets(window, input, error);
     return status;

@@ -65,6 +65,9 @@ enum rk_status rk_weights_get(void *plain, const struct rk_weights *weights, siz
                               struct rk_error *error);
 enum rk_status rk_weights_set(struct rk_weights *weights, size_t index, const void *plain,
                               struct rk_error *error);
+/* Some rows of that array, which must be there, as the tensor must. */
+void rk_weights_set_rows(struct rk_weights *weights, size_t index, size_t row,
+                         size_t n_rows, const void *plain);
 
 /* ------------------------------------------------------------------- state */
 

@@ -84,7 +84,7 @@ struct rk_window {
     size_t max_steps, max_batch;
     size_t n_steps, batch, n_shards; /* of the last forward */
     enum rk_window_phase phase;
-    bool running; /* a call is under way: taken and released atomically */
+    bool running; /* a call is under way: rk_take */
     struct rk_embedding embedding;
     struct rk_head head;
     struct rk_sequence sequences[RK_MAX_LAYERS];

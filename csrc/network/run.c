@@ -94,7 +94,7 @@ static void zero_share(char *memory, size_t n_bytes, const struct rk_team *team,
 }
 
 /* Bytes of a row of the embedding's gradient, where it is by rows. */
-static size_t table_row(const struct rk_window *window)
+static size_t gradient_row_bytes(const struct rk_window *window)
 {
     const struct rk_weights *weights = window->weights;
     return rk_panels(weights->dtype, weights->embedding_size) * RK_PANEL;
@@ -143,7 +143,8 @@ static void start_gradients(const struct forward *forward, const struct rk_team 
     for (size_t i = 1; i < weights->layer_tensor[weights->n_layers]; i++)
         zero_share(window->gradient[i], weights->tensors[i].n_bytes, team, thread);
     if (window->token_row)
-        zero_share(window->gradient[0], window->n_tokens * table_row(window), team, thread);
+        zero_share(window->gradient[0], window->n_tokens * gradient_row_bytes(window), team,
+                   thread);
     if (forward->head.words.n_rows < window->n_steps * window->batch)
         zero_share(window->output_gradient,
                    window->n_shards * output_gradient(window).shard_stride, team, thread);

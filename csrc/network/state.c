@@ -9,8 +9,8 @@ static size_t part_bytes(const struct rk_state *state, size_t part)
 }
 
 /* The list of parts, then each part's panels. */
-static void plan(struct rk_state *state, struct rk_arena *arena,
-                 const struct rk_program *const *programs)
+static void plan_state(struct rk_state *state, struct rk_arena *arena,
+                       const struct rk_program *const *programs)
 {
     size_t n_parts = 0, row_bytes = state->batch * RK_PANEL;
     for (size_t l = 0; l < state->n_layers; l++) {
@@ -55,7 +55,7 @@ enum rk_status rk_state_create(struct rk_state **result, const struct rk_weights
                        batch, (long)INT32_MAX);
     struct rk_state shape = {.dtype = weights->dtype, .n_layers = n_layers, .batch = batch};
     struct rk_arena arena = {0};
-    plan(&shape, &arena, programs);
+    plan_state(&shape, &arena, programs);
     struct rk_state *state = rk_alloc(sizeof *state);
     char *memory = arena.overflow ? NULL : rk_alloc(arena.n_bytes);
     if (!state || !memory) {
@@ -66,7 +66,7 @@ enum rk_status rk_state_create(struct rk_state **result, const struct rk_weights
     *state = shape;
     state->memory = memory;
     arena = (struct rk_arena){.base = memory};
-    plan(state, &arena, programs);
+    plan_state(state, &arena, programs);
     set_initial(state, weights->kernels, programs);
     *result = state;
     return RK_OK;

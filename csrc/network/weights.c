@@ -11,17 +11,31 @@ static size_t table_row(const struct rk_tensor *tensor, enum rk_dtype dtype)
     return rk_panels(dtype, tensor->columns) * RK_PANEL;
 }
 
-void rk_tensor_pack(const struct rk_tensor *tensor, enum rk_dtype dtype, char *packed,
-                    const void *plain)
+/* Some rows of the plain tensor; of a weight, lanes that stand for no element stay. */
+static void pack_rows(const struct rk_tensor *tensor, enum rk_dtype dtype, char *packed,
+                      size_t row, size_t n_rows, const void *plain)
 {
     if (!tensor->is_table) {
-        rk_pack(dtype, packed, plain, tensor->blocks, tensor->width, tensor->columns);
+        rk_pack_rows(dtype, packed, plain, tensor->width, tensor->columns, row, n_rows);
         return;
     }
     size_t plain_row = tensor->columns * rk_real_size(dtype);
-    for (size_t row = 0; row < tensor->width; row++)
-        rk_rows_pack(dtype, packed + row * table_row(tensor, dtype), RK_PANEL,
-                     (const char *)plain + row * plain_row, 1, tensor->columns);
+    packed += row * table_row(tensor, dtype);
+    if (plain_row == table_row(tensor, dtype)) /* the same, then */
+        memcpy(packed, plain, n_rows * plain_row);
+    else
+        for (size_t i = 0; i < n_rows; i++)
+            rk_rows_pack(dtype, packed + i * table_row(tensor, dtype), RK_PANEL,
+                         (const char *)plain + i * plain_row, 1, tensor->columns);
+}
+
+void rk_tensor_pack(const struct rk_tensor *tensor, enum rk_dtype dtype, char *packed,
+                    const void *plain)
+{
+    if (tensor->is_table)
+        pack_rows(tensor, dtype, packed, 0, tensor->width, plain);
+    else
+        rk_pack(dtype, packed, plain, tensor->blocks, tensor->width, tensor->columns);
 }
 
 void rk_tensor_unpack(const struct rk_tensor *tensor, enum rk_dtype dtype, void *plain,
@@ -302,6 +316,13 @@ enum rk_status rk_weights_set(struct rk_weights *weights, size_t index, const vo
         rk_tensor_pack(&weights->tensors[index], weights->dtype,
                        weights->arena + weights->tensors[index].offset, plain);
     return status;
+}
+
+void rk_weights_set_rows(struct rk_weights *weights, size_t index, size_t row,
+                         size_t n_rows, const void *plain)
+{
+    const struct rk_tensor *tensor = &weights->tensors[index];
+    pack_rows(tensor, weights->dtype, weights->arena + tensor->offset, row, n_rows, plain);
 }
 
 enum rk_status rk_weights_check_programs(const struct rk_weights *weights,

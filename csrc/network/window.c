@@ -108,7 +108,7 @@ static void plan_training(struct rk_window *window, struct rk_arena *arena)
 /* Everything a window owns, in one piece of memory. What grows with it: input, flags and
  * each layer's program with steps x batch; the head with one chunk of rows x vocabulary;
  * transposes, gradients and masked copies (training) with the weights. */
-static void plan(struct rk_window *window, struct rk_arena *arena)
+static void plan_window(struct rk_window *window, struct rk_arena *arena)
 {
     const struct rk_weights *weights = window->weights;
     enum rk_dtype dtype = weights->dtype;
@@ -164,9 +164,9 @@ static void connect(struct rk_window *window)
 
 /* ------------------------------------------------------------------ creation */
 
-static enum rk_status check_size(const struct rk_program *const *programs, size_t n_layers,
-                                 size_t n_steps, size_t batch, bool training,
-                                 struct rk_error *error)
+static enum rk_status check_window_size(const struct rk_program *const *programs,
+                                        size_t n_layers, size_t n_steps, size_t batch,
+                                        bool training, struct rk_error *error)
 {
     size_t n;
     if (n_steps < 1 || batch < 1 || !rk_mul(n_steps, batch, &n) || n > INT32_MAX)
@@ -238,7 +238,8 @@ enum rk_status rk_window_create(struct rk_window **result, const struct rk_weigh
     *result = NULL;
     enum rk_status status = rk_weights_check_programs(weights, programs, n_layers, error);
     if (status == RK_OK)
-        status = check_size(programs, n_layers, n_steps, batch, training != NULL, error);
+        status =
+            check_window_size(programs, n_layers, n_steps, batch, training != NULL, error);
     if (status == RK_OK && training)
         status = check_training(weights, training, error);
     if (status == RK_OK && training)
@@ -247,7 +248,7 @@ enum rk_status rk_window_create(struct rk_window **result, const struct rk_weigh
         return status;
     struct rk_window shape = shape_of(weights, programs, n_steps, batch, training);
     struct rk_arena arena = {0};
-    plan(&shape, &arena);
+    plan_window(&shape, &arena);
     struct rk_window *window = rk_alloc(sizeof *window);
     char *memory = arena.overflow ? NULL : rk_alloc(arena.n_bytes);
     if (!window || !memory) {
@@ -259,7 +260,7 @@ enum rk_status rk_window_create(struct rk_window **result, const struct rk_weigh
     *window = shape;
     window->memory = memory;
     arena = (struct rk_arena){.base = memory};
-    plan(window, &arena);
+    plan_window(window, &arena);
     window->dropout.dropped = NULL; /* the caller's */
     connect(window);
     *result = window;
@@ -289,7 +290,7 @@ enum rk_status rk_window_enter(struct rk_window *window, const struct rk_run *ru
     enum rk_status status = rk_run_check(run, error);
     if (status != RK_OK)
         return status;
-    if (__atomic_exchange_n(&window->running, true, __ATOMIC_ACQUIRE))
+    if (!rk_take(&window->running))
         return rk_fail(error, RK_INVALID,
                        "the window is in use by another call; each thread needs its own");
     return RK_OK;
@@ -297,7 +298,7 @@ enum rk_status rk_window_enter(struct rk_window *window, const struct rk_run *ru
 
 void rk_window_leave(struct rk_window *window)
 {
-    __atomic_store_n(&window->running, false, __ATOMIC_RELEASE);
+    rk_give_back(&window->running);
 }
 
 /* ------------------------------------------------------------------- results */

@@ -72,8 +72,6 @@ static int view_of_value(struct rk_lowering *l, int index)
 
 /* ------------------------------------------------------------------ vector programs */
 
-enum { N_SCRATCH = 3 };
-
 struct vector_emitter {
     struct rk_lowering *l;
     struct rk_instruction *list;
@@ -91,7 +89,7 @@ static struct rk_instruction *add_instruction(struct vector_emitter *e, int op, 
 
 static int take_temporary(struct vector_emitter *e, const struct rk_value *value)
 {
-    int t = N_SCRATCH;
+    int t = RK_N_SCRATCH;
     while (t < RK_MAX_TEMPORARIES - 1 && e->live_until[t] >= value->order)
         t++;
     e->live_until[t] = value->last;

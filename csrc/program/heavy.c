@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "linalg/sizes.h"
 #include "program/run.h"
 
 /* -------------------------------------------------------------------- products */
@@ -72,11 +73,6 @@ void rk_run_row_reduction(const struct run *run, const struct rk_reduction_item 
 }
 
 /* ------------------------------------------------------------------------- moves */
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 /* Units of dst from `to` on, as many as lie in one panel of both; returns how many. */
 static size_t move_some(const struct run *run, struct rk_rows dst, struct rk_rows src,

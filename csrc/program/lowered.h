@@ -150,8 +150,10 @@ struct rk_stages {
 };
 
 /* Blocks of a vector program: this many panels of one row each, at most; temporaries of so
- * many bytes live on the stack of the thread that runs it. */
-enum { RK_BLOCK = 32, RK_BLOCK_BYTES = RK_BLOCK * RK_PANEL, RK_MAX_TEMPORARIES = 24 };
+ * many bytes live on the stack of the thread that runs it. The first three are kept for
+ * operands that have to be expanded. */
+enum { RK_BLOCK = 32, RK_BLOCK_BYTES = RK_BLOCK * RK_PANEL };
+enum { RK_MAX_TEMPORARIES = 24, RK_N_SCRATCH = 3 };
 
 /* A gradient that is summed over equal rows: after the loop, before all else. */
 struct rk_repeated_sum {

@@ -9,8 +9,7 @@
 
 /* -------------------------------------------------------------------- temporaries */
 
-/* Of a stage's temporaries three are kept for operands that have to be expanded. */
-enum { N_SCRATCH = 3, MOST_LIVE = RK_MAX_TEMPORARIES - N_SCRATCH };
+enum { MOST_LIVE = RK_MAX_TEMPORARIES - RK_N_SCRATCH };
 
 /* Where too many values live at once in a stage, the newcomers are stored instead. */
 static void limit_temporaries(struct rk_lowering *l, const int *by_order, int n_ordered)

@@ -12,8 +12,7 @@ struct page {
     size_t capacity, length; /* length: as if there were room for all of it              */
 };
 
-static void put(struct page *page, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+static void put(struct page *page, const char *format, ...) RK_PRINTF(2, 3);
 
 static void put(struct page *page, const char *format, ...)
 {

@@ -84,7 +84,7 @@ static struct rk_stage *add_stage(struct scheduler *s, enum rk_stage_kind kind)
     return stage;
 }
 
-static void put(struct scheduler *s, struct rk_value *value)
+static void place_last(struct scheduler *s, struct rk_value *value)
 {
     value->stage = s->n_stages - 1;
     value->order = (*s->order)++;
@@ -102,7 +102,7 @@ static enum rk_status schedule_heavy(struct scheduler *s, int level)
                 continue;
             if (!stage && !(stage = add_stage(s, (enum rk_stage_kind)kind)))
                 return RK_NOMEM;
-            put(s, value);
+            place_last(s, value);
         }
     }
     return RK_OK;
@@ -134,7 +134,7 @@ static enum rk_status schedule_vector_stage(struct scheduler *s, int level, int 
             rk_value_is_vector(value) && value->stage < 0 &&
             value->node.kind == like->kind && value->node.width == like->width &&
             is_ready(s, value))
-            put(s, value);
+            place_last(s, value);
     }
     return RK_OK;
 }

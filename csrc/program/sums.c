@@ -154,7 +154,7 @@ static size_t lines_of(const struct rk_gradient_item *item)
     return item->panels * item->columns;
 }
 
-static char *gradient_of(const struct run *run, const struct rk_gradient_item *item)
+static char *item_gradient(const struct run *run, const struct rk_gradient_item *item)
 {
     return run->sequence->gradients[item->parameter] +
            (size_t)item->block * lines_of(item) * RK_PANEL;
@@ -235,7 +235,7 @@ static size_t run_outer(const struct run *run, const struct rk_stage *stage, siz
             if (!is_first(stage, i))
                 continue;
             struct sum sum = {run, stage, i, half,
-                              half ? second_half(run, line) : gradient_of(run, item)};
+                              half ? second_half(run, line) : item_gradient(run, item)};
             own_part(first, last, passed, lines_of(item) * n_rows, &begin, &end);
             if (n_rows > 0 && !rk_team_poll(run->team, run->thread))
                 outer_lines(&sum, begin / n_rows, end / n_rows);
@@ -253,7 +253,8 @@ static size_t add_outer(const struct run *run, const struct rk_stage *stage, siz
         if (!is_first(stage, i))
             continue;
         if (n_rows_of(run, stage, i, 1) > 0)
-            add_half(run, gradient_of(run, item), second_half(run, place), lines_of(item));
+            add_half(run, item_gradient(run, item), second_half(run, place),
+                     lines_of(item));
         place += lines_of(item);
     }
     return place;

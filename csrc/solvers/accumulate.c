@@ -75,7 +75,7 @@ static void add_lines(const struct accumulation *task, const struct rk_block *bl
     const struct rk_solver_tensor *rules = &solver->tensors[block->tensor];
     size_t line_size = rk_line_bytes(solver, rules), tensor = block->tensor;
     size_t line = (block->offset - rules->offset) / line_size;
-    char piece[RK_PIECE_BYTES] __attribute__((aligned(RK_PANEL)));
+    _Alignas(RK_PANEL) char piece[RK_PIECE_BYTES];
     for (size_t end = line + block->n_bytes / line_size; line < end; line++) {
         size_t offset = rules->offset + line * line_size;
         bool has = rk_line_has_gradient(solver, task->gradient, tensor, line);

@@ -239,7 +239,7 @@ static double sum_lines(const struct step *step, const struct rk_block *block)
     const struct rk_solver_tensor *tensor = &step->solver->tensors[block->tensor];
     size_t line_size = rk_line_bytes(step->solver, tensor);
     size_t line = (block->offset - tensor->offset) / line_size;
-    char piece[RK_PIECE_BYTES] __attribute__((aligned(RK_PANEL)));
+    _Alignas(RK_PANEL) char piece[RK_PIECE_BYTES];
     double sum = 0;
     for (size_t left = block->n_bytes / line_size; left > 0; left--, line++) {
         if (!rk_line_has_gradient(step->solver, step->gradient, block->tensor, line))
@@ -283,7 +283,7 @@ static void update_lines(const struct step *step, const struct rk_update *update
                  update->shrink != 1 || isfinite(update->low) || isfinite(update->high);
     size_t line_size = rk_line_bytes(step->solver, tensor), next;
     size_t line = (block->offset - tensor->offset) / line_size;
-    char piece[RK_PIECE_BYTES] __attribute__((aligned(RK_PANEL)));
+    _Alignas(RK_PANEL) char piece[RK_PIECE_BYTES];
     for (size_t end = line + block->n_bytes / line_size; line < end; line = next) {
         size_t offset = tensor->offset + line * line_size;
         next = line + 1;

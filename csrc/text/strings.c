@@ -54,29 +54,29 @@ struct hash {
     size_t n_bytes;
 };
 
-static uint64_t rotate(uint64_t x, int bits)
+static uint64_t sip_rotate(uint64_t x, int bits)
 {
     return x << bits | x >> (64 - bits);
 }
 
-static void mix(struct hash *h)
+static void sip_round(struct hash *h)
 {
     h->a += h->b;
     h->c += h->d;
-    h->b = rotate(h->b, 13) ^ h->a;
-    h->d = rotate(h->d, 16) ^ h->c;
-    h->a = rotate(h->a, 32);
+    h->b = sip_rotate(h->b, 13) ^ h->a;
+    h->d = sip_rotate(h->d, 16) ^ h->c;
+    h->a = sip_rotate(h->a, 32);
     h->c += h->b;
     h->a += h->d;
-    h->b = rotate(h->b, 17) ^ h->c;
-    h->d = rotate(h->d, 21) ^ h->a;
-    h->c = rotate(h->c, 32);
+    h->b = sip_rotate(h->b, 17) ^ h->c;
+    h->d = sip_rotate(h->d, 21) ^ h->a;
+    h->c = sip_rotate(h->c, 32);
 }
 
 static void hash_block(struct hash *h, uint64_t block)
 {
     h->d ^= block;
-    mix(h);
+    sip_round(h);
     h->a ^= block;
 }
 
@@ -109,9 +109,9 @@ static uint64_t hash_of(struct rk_span key, bool lowercase)
     }
     hash_block(&h, h.block | (uint64_t)h.n_bytes << 56);
     h.c ^= 0xff;
-    mix(&h);
-    mix(&h);
-    mix(&h);
+    sip_round(&h);
+    sip_round(&h);
+    sip_round(&h);
     return h.a ^ h.b ^ h.c ^ h.d;
 }
 
@@ -122,12 +122,12 @@ enum { FIRST_SLOTS = 64, FIRST_ROOM = 32 };
 /* The key's slot, or the empty one where it belongs. A generator started by the whole hash
  * leads from slot to slot, so strings that meet once part again; its period is 2^64, so it
  * comes to every slot, and half of them are empty. */
-static struct rk_slot *walk(const struct rk_strings *strings, struct rk_span key,
-                            bool lowercase, uint64_t hash)
+static struct rk_string_slot *walk(const struct rk_strings *strings, struct rk_span key,
+                                   bool lowercase, uint64_t hash)
 {
     uint64_t at = hash;
     for (;;) {
-        struct rk_slot *slot = &strings->slots[at >> strings->shift];
+        struct rk_string_slot *slot = &strings->slots[at >> strings->shift];
         if (slot->number == 0)
             return slot;
         if (slot->tag == (uint32_t)hash &&
@@ -180,17 +180,20 @@ static bool reserve_slot(struct rk_strings *strings)
     size_t n_slots = strings->n_slots > 0 ? 2 * strings->n_slots : FIRST_SLOTS, n_bytes;
     if (!rk_mul(n_slots, sizeof *strings->slots, &n_bytes))
         return false;
-    struct rk_slot *slots = rk_alloc(n_bytes);
+    struct rk_string_slot *slots = rk_alloc(n_bytes);
     if (!slots)
         return false;
     rk_free(strings->slots);
     strings->slots = slots;
     strings->n_slots = n_slots;
-    strings->shift = 64 - __builtin_ctzll(n_slots);
+    strings->shift = 64;
+    for (size_t n = n_slots; n > 1; n /= 2)
+        strings->shift--;
     for (size_t i = 0; i < strings->n; i++) {
         uint64_t hash = strings->items[i].hash;
-        struct rk_slot *slot = walk(strings, rk_strings_get(strings, i), false, hash);
-        *slot = (struct rk_slot){(uint32_t)hash, (uint32_t)(i + 1)};
+        struct rk_string_slot *slot =
+            walk(strings, rk_strings_get(strings, i), false, hash);
+        *slot = (struct rk_string_slot){(uint32_t)hash, (uint32_t)(i + 1)};
     }
     return true;
 }
@@ -200,7 +203,7 @@ bool rk_strings_find(const struct rk_strings *strings, struct rk_span key, bool 
 {
     if (strings->n == 0)
         return false;
-    struct rk_slot *slot = walk(strings, key, lowercase, hash_of(key, lowercase));
+    struct rk_string_slot *slot = walk(strings, key, lowercase, hash_of(key, lowercase));
     *number = slot->number - 1;
     return slot->number > 0;
 }
@@ -211,7 +214,7 @@ enum rk_status rk_strings_add(struct rk_strings *strings, struct rk_span key,
     uint64_t hash = hash_of(key, lowercase);
     if (!reserve_slot(strings))
         return RK_NOMEM;
-    struct rk_slot *slot = walk(strings, key, lowercase, hash);
+    struct rk_string_slot *slot = walk(strings, key, lowercase, hash);
     if (slot->number == 0) {
         size_t most = key.n_bytes + key.n_bytes / 2, begin = rk_strings_n_bytes(strings);
         if (strings->n >= INT32_MAX || !reserve(strings, most))
@@ -222,7 +225,7 @@ enum rk_status rk_strings_add(struct rk_strings *strings, struct rk_span key,
         else
             memcpy(strings->bytes + begin, key.bytes, length);
         strings->items[strings->n++] = (struct rk_string){hash, begin + length};
-        *slot = (struct rk_slot){(uint32_t)hash, (uint32_t)strings->n};
+        *slot = (struct rk_string_slot){(uint32_t)hash, (uint32_t)strings->n};
     }
     *number = slot->number - 1;
     return RK_OK;

@@ -18,7 +18,7 @@ struct rk_string {
     size_t end; /* in the bytes; the string begins where the one before it ends           */
 };
 
-struct rk_slot {
+struct rk_string_slot {
     uint32_t tag;    /* the hash's lower half                                             */
     uint32_t number; /* of the string, counted from 1; 0: empty                           */
 };
@@ -27,7 +27,7 @@ struct rk_slot {
 struct rk_strings {
     uint8_t *bytes;
     struct rk_string *items;
-    struct rk_slot *slots;
+    struct rk_string_slot *slots;
     size_t n, byte_room, item_room, n_slots;
     int shift; /* 64 less the slots' bits                                                 */
 };

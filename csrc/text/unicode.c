@@ -64,7 +64,7 @@ bool rk_utf8_check(const uint8_t *text, size_t n_bytes, size_t *position)
     return true;
 }
 
-static size_t encode(uint8_t out[4], uint32_t c)
+static size_t utf8_encode(uint8_t out[4], uint32_t c)
 {
     if (c < 0x80) {
         out[0] = (uint8_t)c;
@@ -91,5 +91,5 @@ static size_t encode(uint8_t out[4], uint32_t c)
 size_t rk_utf8_lower(uint8_t out[4], uint32_t code_point)
 {
     int32_t change = rk_character_get(code_point)->lower;
-    return encode(out, (uint32_t)((int32_t)code_point + change));
+    return utf8_encode(out, (uint32_t)((int32_t)code_point + change));
 }

@@ -7,6 +7,7 @@ status becomes an exception. What the functions do is told in csrc/.
 
 from rnnkit.core._core import (
     FORMAT_VERSION,
+    ModelFile,
     Program,
     Solver,
     State,
@@ -19,13 +20,13 @@ from rnnkit.core._core import (
     isa,
     openmp_runtime,
     read_container,
-    read_model,
     supported_isas,
     uniform,
 )
 
 __all__ = [
     "FORMAT_VERSION",
+    "ModelFile",
     "Program",
     "Solver",
     "State",
@@ -38,7 +39,6 @@ __all__ = [
     "isa",
     "openmp_runtime",
     "read_container",
-    "read_model",
     "supported_isas",
     "uniform",
 ]

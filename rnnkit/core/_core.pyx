@@ -12,11 +12,14 @@ cimport cython
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
     PyBUF_WRITABLE,
+    PyBUF_WRITE,
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from rnnkit.core cimport _rk as rk
 
@@ -996,24 +999,35 @@ def checksum(bytes data not None, uint64_t seed=0):
     return rk.rk_checksum(<const char *>data, <size_t>len(data), seed)
 
 
+cdef tuple shape_of(const rk.rk_stored *stored):
+    cdef int k
+    return tuple([stored.shape[k] for k in range(stored.rank)])
+
+
+cdef str dtype_of(const rk.rk_stored *stored):
+    return ELEMENTS[rk.rk_element_name(stored.element).decode()]
+
+
+cdef dict metadata_of(const rk.rk_container *container):
+    cdef size_t i
+    return {
+        container.entries[i].name.decode():
+        container.entries[i].value[:container.entries[i].n_bytes].decode("utf-8")
+        for i in range(container.n_entries)
+    }
+
+
 cdef object contents(bytes data, const rk.rk_container *container):
     """The tensors as views of `data`, and the metadata; both as dictionaries."""
-    cdef const char *first = data
     cdef const rk.rk_stored *stored
-    cdef const rk.rk_entry *entry
-    cdef size_t i, k
-    tensors, metadata = {}, {}
+    cdef size_t i
+    tensors = {}
     for i in range(container.n_tensors):
         stored = &container.tensors[i]
-        shape = [stored.shape[k] for k in range(<size_t>stored.rank)]
-        dtype = ELEMENTS[rk.rk_element_name(stored.element).decode()]
-        flat = np.frombuffer(data, dtype, math.prod(shape),
-                             <const char *>stored.data - first)
+        shape = shape_of(stored)
+        flat = np.frombuffer(data, dtype_of(stored), math.prod(shape), stored.position)
         tensors[stored.name.decode()] = flat.reshape(shape)
-    for i in range(container.n_entries):
-        entry = &container.entries[i]
-        metadata[entry.name.decode()] = entry.value[:entry.n_bytes].decode("utf-8")
-    return tensors, metadata
+    return tensors, metadata_of(container)
 
 
 cdef int check_file(rk.rk_status status, rk.rk_error *error) except -1:
@@ -1032,28 +1046,138 @@ def read_container(bytes data not None):
         When a byte of it is not as rnnkit would have written it.
     """
     cdef rk.rk_container container
+    cdef rk.rk_source source
     cdef rk.rk_error error
     cdef rk.rk_status status
-    cdef const char *first = data
-    cdef size_t n_bytes = <size_t>len(data)
+    source.n_bytes = <size_t>len(data)
+    source.memory = data
     with nogil:
-        status = rk.rk_container_open(&container, first, n_bytes, &error)
+        status = rk.rk_container_open(&container, &source, &error)
     check_file(status, &error)
-    found = contents(data, &container)
-    rk.rk_container_close(&container)
-    return found
+    with nogil:
+        status = rk.rk_container_scan(&container, NULL, NULL, &error)
+    try:
+        check_file(status, &error)
+        return contents(data, &container)
+    finally:
+        rk.rk_container_close(&container)
 
 
-def read_model(bytes data not None):
-    """Return what `read_container` does, of a file that holds a whole and sound model."""
+cdef class ModelFile:
+    """A model file, opened: all but the weights, and these once there is a place for them.
+
+    What it says has been found to make sense, but is not to be trusted before `check` or
+    `fill` have gone through the whole file.
+
+    Parameters
+    ----------
+    source : bytes or binary file
+        The content; or a file open for reading, which must stay open.
+
+    Attributes
+    ----------
+    metadata : dict of str to str
+    shapes : dict of str to tuple
+        Of the weights, in the core's order.
+    names : list of str
+        The other tensors; `read` gives them.
+
+    Raises
+    ------
+    ModelFormatError
+        When it holds no sound model.
+    """
+
     cdef rk.rk_modelfile file
-    cdef rk.rk_error error
-    cdef rk.rk_status status
-    cdef const char *first = data
-    cdef size_t n_bytes = <size_t>len(data)
-    with nogil:
-        status = rk.rk_modelfile_open(&file, first, n_bytes, &error)
-    check_file(status, &error)
-    found = contents(data, &file.container)
-    rk.rk_modelfile_close(&file)
-    return found
+    cdef object source, error
+    cdef readonly dict metadata, shapes
+    cdef readonly list names
+
+    def __cinit__(self, source not None):
+        cdef rk.rk_source how
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        cdef const rk.rk_stored *stored
+        cdef size_t i
+        self.source = source
+        how.memory = NULL
+        how.read = read_from_file
+        how.context = <void *>self
+        if isinstance(source, bytes):
+            how.memory = source
+            how.n_bytes = <size_t>len(source)
+        else:
+            how.n_bytes = source.seek(0, 2)
+        with nogil:
+            status = rk.rk_modelfile_open(&self.file, &how, &error)
+        self.check_file(status, &error)
+        self.metadata = metadata_of(&self.file.container)
+        self.names, shapes = [], {}
+        for i in range(self.file.container.n_tensors):
+            stored = &self.file.container.tensors[i]
+            if stored.parameter:
+                shapes[stored.parameter] = stored.name.decode(), shape_of(stored)
+            else:
+                self.names.append(stored.name.decode())
+        self.shapes = dict([shapes[index] for index in sorted(shapes)])
+
+    def __dealloc__(self):
+        rk.rk_modelfile_close(&self.file)
+
+    cdef int check_file(self, rk.rk_status status, rk.rk_error *error) except -1:
+        """Raise what is wrong, or what the file has raised when it was read."""
+        if self.error is not None:
+            raise self.error
+        return check_file(status, error)
+
+    def read(self, str name not None):
+        """Return one of the tensors that are no weights."""
+        cdef rk.rk_stored *stored = rk.rk_container_tensor(&self.file.container,
+                                                           name.encode())
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        if stored is NULL:
+            raise KeyError(name)
+        with nogil:
+            status = rk.rk_container_load(&self.file.container, stored, &error)
+        self.check_file(status, &error)
+        array = np.empty(shape_of(stored), dtype_of(stored))
+        memcpy(write_to(array), stored.data, stored.n_bytes)
+        return array
+
+    def check(self):
+        """Go through the whole file; raise `ModelFormatError` where it is damaged."""
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        with nogil:
+            status = rk.rk_container_scan(&self.file.container, NULL, NULL, &error)
+        self.check_file(status, &error)
+
+    def fill(self, Weights weights not None):
+        """Go through the whole file, and read its weights into `weights` on the way.
+
+        Raises
+        ------
+        ModelFormatError
+            When the file is damaged, or a number in it is NaN or infinite.
+        """
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        with nogil:
+            status = rk.rk_modelfile_fill(&self.file, weights.handle, &error)
+        self.check_file(status, &error)
+
+
+cdef rk.c_bool read_from_file(void *context, void *to, size_t at,
+                              size_t n_bytes) noexcept with gil:
+    """Read a part of the file that a `ModelFile` was made of; an exception is kept."""
+    cdef ModelFile file = <ModelFile>context
+    try:
+        file.source.seek(at)
+        place = PyMemoryView_FromMemory(<char *>to, <Py_ssize_t>n_bytes, PyBUF_WRITE)
+        if file.source.readinto(place) != n_bytes:
+            raise ModelFormatError("the file has become shorter while it was read")
+        return True
+    except BaseException as error:
+        file.error = error
+        return False

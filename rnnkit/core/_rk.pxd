@@ -3,6 +3,9 @@
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
+cdef extern from "stdbool.h":
+    ctypedef bint c_bool "bool"
+
 cdef extern from "base/base.h" nogil:
     enum rk_status:
         RK_OK
@@ -111,28 +114,42 @@ cdef extern from "modelfile/container.h" nogil:
         rk_element element
         int rank
         size_t shape[4]
+        size_t n_bytes, position
         const void *data
+        size_t parameter
 
     struct rk_entry:
         const char *name
         const char *value
         size_t n_bytes
 
+    struct rk_source:
+        size_t n_bytes
+        const char *memory
+        c_bool (*read)(void *context, void *to, size_t at, size_t n_bytes) noexcept
+        void *context
+
     struct rk_container:
         rk_stored *tensors
         rk_entry *entries
         size_t n_tensors, n_entries
 
-    rk_status rk_container_open(rk_container *container, const void *data, size_t n_bytes,
+    rk_status rk_container_open(rk_container *container, const rk_source *source,
+                                rk_error *error)
+    rk_status rk_container_load(const rk_container *container, rk_stored *tensor,
+                                rk_error *error)
+    rk_status rk_container_scan(rk_container *container, void *look, void *context,
                                 rk_error *error)
     void rk_container_close(rk_container *container)
+    rk_stored *rk_container_tensor(const rk_container *container, const char *name)
 
 cdef extern from "modelfile/modelfile.h" nogil:
     struct rk_modelfile:
         rk_container container
 
-    rk_status rk_modelfile_open(rk_modelfile *file, const void *data, size_t n_bytes,
+    rk_status rk_modelfile_open(rk_modelfile *file, const rk_source *source,
                                 rk_error *error)
+    rk_status rk_modelfile_fill(rk_modelfile *file, rk_weights *weights, rk_error *error)
     void rk_modelfile_close(rk_modelfile *file)
 
 cdef extern from "network/network.h" nogil:

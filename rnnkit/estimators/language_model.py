@@ -27,17 +27,20 @@ from rnnkit.estimators.growth import with_encoder
 from rnnkit.estimators.prediction import PredictionMixin
 from rnnkit.estimators.settings import equations, network_config, training_config
 from rnnkit.estimators.vectors import Vectors
+from rnnkit.interchange.c_export import export_c
 from rnnkit.interchange.onnx_export import export_onnx
 from rnnkit.interchange.pytorch import to_torch_state_dict
 from rnnkit.model import Network
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.encoder import Encoder
-from rnnkit.runtime.files import save
+from rnnkit.runtime.files import record_of
 from rnnkit.runtime.model import Facts, LanguageModel
 from rnnkit.runtime.sampling import seed_from
 from rnnkit.runtime.scoring import Evaluation, evaluate
 from rnnkit.runtime.sweep import Engine
+from rnnkit.storage.model_file import SolverRecord, save_model
 from rnnkit.training.checkpoints import Checkpoints, seed_of_run
+from rnnkit.training.config import TrainingConfig
 from rnnkit.training.history import History
 from rnnkit.training.schedules import TIMED
 from rnnkit.training.split import hold_out
@@ -92,7 +95,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         before it, the first one than the layer has.
     n_samples : int, default=1024
         Of head "sampled": how many tokens are drawn for each window.
-    dropout : float, default=0.0
+    dropout : float, default=0.1
         Rate of dropout behind the embedding, between layers and before the softmax,
         where the next three do not say otherwise.
     input_dropout : float or None, default=None
@@ -141,10 +144,12 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
     solver : str, default="adam"
         "sgd", "adam", "adamw" (weight decay apart from the gradient), "rmsprop" or
         "adagrad".
-    learning_rate_init : float, default=1e-3
+    learning_rate_init : float, default=8e-3
         The learning rate, or the highest one where `learning_rate` changes it.
-    learning_rate : str, default="constant"
-        "constant", "linear", "cosine" or "one_cycle" over the whole training;
+    learning_rate : str, default="auto"
+        "constant", "linear", "cosine" or "one_cycle" over the whole training; "auto":
+        "one_cycle" in `fit`, with `early_stopping` "plateau", and "constant" in
+        `partial_fit`, as far as the end is known;
         "exponential" halves it after each epoch from `decay_start` on; "plateau"
         divides by 4 after each epoch that is not the best; "adaptive" divides by 5
         after `n_iter_no_change` epochs without an improvement by `tol`.
@@ -175,7 +180,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         "softmax"; the losses that are reported do not hold it.
     augmented_temperature : float, default=10.0
         What the logits of both its distributions are divided by.
-    max_grad_norm : float or None, default=5.0
+    max_grad_norm : float or None, default=1.0
         Clip the gradient to this norm over all parameters; None: do not.
     frozen : str, sequence of str, or None, default=None
         Names of `params_` that keep their values, with * for any letters; in a str
@@ -277,7 +282,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         cutoffs: Any = None,
         div_value: float = 4.0,
         n_samples: int = 1024,
-        dropout: float = 0.0,
+        dropout: float = 0.1,
         input_dropout: float | None = None,
         hidden_dropout: float | None = None,
         output_dropout: float | None = None,
@@ -295,8 +300,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         max_iter: int = 10,
         max_time: float | None = None,
         solver: str = "adam",
-        learning_rate_init: float = 1e-3,
-        learning_rate: str = "constant",
+        learning_rate_init: float = 8e-3,
+        learning_rate: str = "auto",
         learning_rate_decay: float | None = None,
         decay_start: int = 1,
         warmup_steps: int = 0,
@@ -309,7 +314,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         projection_alpha: float = 0.0,
         augmented_loss: float = 0.0,
         augmented_temperature: float = 10.0,
-        max_grad_norm: float | None = 5.0,
+        max_grad_norm: float | None = 1.0,
         frozen: Any = None,
         average: bool | float | str = False,
         average_patience: int = 5,
@@ -461,12 +466,13 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         if before is None:
             encoder.learn(text)
             vectors = self._vectors(encoder)
-            trainer = self._new_trainer(encoder, seed, vectors)
+            training = training_config(self, seed)
+            trainer = self._new_trainer(encoder, training, vectors)
         else:
             if grows:
                 before = with_encoder(before, encoder.grown(text), self.embedding)
             encoder = before.encoder
-            trainer = self._trainer_from(before, seed)
+            trainer = self._trainer_from(before, training_config(self, seed))
         windows = self._windows(encoder, documents, weight)
         del X, text, documents  # from here on the ids are enough
         if X_val is not None:
@@ -494,8 +500,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
 
         The first call fixes the vocabulary: that of `vocabulary`, or of its documents.
         Later ones go on with solver, order and (`carry_state`) the state where the text
-        stopped. After `fit`, a load, a copy, `set_weights` or `add_tokens` the solver
-        starts anew. Nothing is held out.
+        stopped. After `fit`, a copy, `set_weights` or `add_tokens` the solver starts
+        anew, and after a load unless the file has its state. Nothing is held out.
 
         Parameters
         ----------
@@ -517,7 +523,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         if self.learning_rate in TIMED:
             raise ParameterError(
                 f"learning_rate={self.learning_rate!r} must know the end of training, "
-                "which partial_fit has not; use 'constant', 'plateau' or 'adaptive'"
+                "which partial_fit has not; use 'auto', 'constant', 'plateau' or "
+                "'adaptive'"
             )
         self._check_no_validation("partial_fit holds nothing out")
         goes_on = self.__sklearn_is_fitted__()
@@ -527,22 +534,27 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         if not goes_on:
             encoder.learn(documents)
         trainer = getattr(self, "_trainer", None)
-        if trainer is None:
-            seed = seed_from(self.random_state)
-            trainer = (
-                self._trainer_from(self._model, seed)
-                if goes_on
-                else self._new_trainer(encoder, seed, self._vectors(encoder))
-            )
+        if trainer is not None:
+            self._take_settings(trainer, encoder)
         else:
-            trainer.go_on_with(
-                network_config(self, encoder, before=trainer.network.config),
-                training_config(self, trainer.config.seed),
+            seed = seed_from(self.random_state)
+            training = training_config(self, seed, endless=True)
+            trainer = (
+                self._trainer_from(self._model, training)
+                if goes_on
+                else self._new_trainer(encoder, training, self._vectors(encoder))
             )
         with self._publishing(trainer, encoder, goes_on=True):
             trainer.partial_fit(self._windows(encoder, documents, weight))
         self._trainer = trainer
         return self
+
+    def _take_settings(self, trainer: Trainer, encoder: Encoder) -> None:
+        """Let a trainer that goes on have the parameters as they are now."""
+        trainer.go_on_with(
+            network_config(self, encoder, before=trainer.network.config),
+            training_config(self, trainer.config.seed, endless=True),
+        )
 
     def _check_no_validation(self, why: str) -> None:
         """Refuse what needs a validation text where there is none."""
@@ -563,8 +575,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         documents = encoder.read(X, self.input, self.documents)
         weight = check_sample_weight(sample_weight, len(documents))
         encoder.learn(documents)
-        seed = seed_from(self.random_state)
-        trainer = self._new_trainer(encoder, seed, self._vectors(encoder))
+        training = training_config(self, seed_from(self.random_state))
+        trainer = self._new_trainer(encoder, training, self._vectors(encoder))
         return trainer, self._windows(encoder, documents, weight)
 
     def _hold_out(
@@ -585,18 +597,18 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         return vectors
 
     def _new_trainer(
-        self, encoder: Encoder, seed: int, vectors: Vectors | None
+        self, encoder: Encoder, training: TrainingConfig, vectors: Vectors | None
     ) -> Trainer:
         """Return a trainer of new weights."""
         size = vectors.size if vectors else None
         network = Network(network_config(self, encoder, vector_size=size))
-        rng = np.random.default_rng([seed, INITIAL_VALUES])
+        rng = np.random.default_rng([training.seed, INITIAL_VALUES])
         weights = network.initial_weights(rng)
         if vectors:
             vectors.put_into(weights)
-        return Trainer(network, weights, training_config(self, seed))
+        return Trainer(network, weights, training)
 
-    def _trainer_from(self, model: LanguageModel, seed: int) -> Trainer:
+    def _trainer_from(self, model: LanguageModel, training: TrainingConfig) -> Trainer:
         """Return a trainer that goes on with the weights of a model."""
         before = model.network.config
         network = Network(network_config(self, model.encoder, before=before))
@@ -614,7 +626,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
                 "warm_start=False"
             )
         weights = network.weights(model.params)
-        return Trainer(network, weights, training_config(self, seed))
+        return Trainer(network, weights, training)
 
     def _windows(self, encoder: Encoder, documents: list[Any], weight: Any) -> Windows:
         return Windows(
@@ -776,14 +788,56 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         """
         export_onnx(self._fitted(), path)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def export_c(self, path: str | os.PathLike[str]) -> None:
+        """Write the model as a C file that needs neither a model file nor a library.
+
+        Parameters
+        ----------
+        path : str or path
+            As in "pets.c"; functions are named after it. Its header, "pets.h", is
+            written beside it. docs/c_library.md tells how to use them.
+
+        Raises
+        ------
+        ParameterError
+            No C function can be named after the file.
+        NotBuiltError
+            This rnnkit was built without its C library.
+        """
+        export_c(self._stored(), path)
+
+    def save(self, path: str | os.PathLike[str], *, solver_state: bool = False) -> None:
         """Write the model to one file, from which `rnnkit.load` makes it again.
 
         The name holds the old file or the new one, whatever happens on the way.
+
+        Parameters
+        ----------
+        path : str or path
+        solver_state : bool, default=False
+            Whether `partial_fit` shall go on after a load as if there had been none.
+            The file then holds the solver's moments, the position of the schedule, the
+            average and the counters of random numbers as well. Where `partial_fit`
+            would start anew, as after `fit`, there are none.
         """
+        record = record_of(self._stored())
+        if solver_state and (trainer := getattr(self, "_trainer", None)):
+            self._take_settings(trainer, self._model.encoder)
+            record = replace(record, solver=SolverRecord(*trainer.solver_state()))
+        save_model(path, record)
+
+    def _stored(self) -> LanguageModel:
+        """The model as files have it, with the parameters of this estimator."""
         model = self._fitted()
         facts = replace(model.facts, parameters=storable_parameters(self))
-        save(model.with_facts(facts), path)
+        return model.with_facts(facts)
+
+    def _go_on_with(self, solver: SolverRecord, history: History) -> None:
+        """Take the state of a solver for the next `partial_fit`."""
+        training = training_config(self, solver.numbers["seed"], endless=True)
+        trainer = self._trainer_from(self._model, training)
+        trainer.load_solver_state(solver.tensors, solver.numbers, history)
+        self._trainer = trainer
 
     # ----------------------------------------------------------------- scikit-learn
 

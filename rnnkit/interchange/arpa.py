@@ -6,6 +6,7 @@ which shorter contexts speak where a word does not follow this one.
 """
 
 import gzip
+import importlib.util
 import math
 import os
 import re
@@ -15,7 +16,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from rnnkit.errors import ConversionError
+from rnnkit.errors import ConversionError, MissingPackageError
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.model import LanguageModel
 from rnnkit.runtime.predictor import Predictor
@@ -25,7 +26,27 @@ from rnnkit.runtime.scorer import unwrapped
 
 BEGIN, END = "<s>", "</s>"
 UNKNOWN = ("<unk>", "<UNK>")
+SPACES = " \t\r\n"  # others are part of words
+NO_UNKNOWN = -99.0  # log10 p(<unk>) that means there is none; KenLM puts in -100
 Context = tuple[int, ...]
+
+
+def read_ngrams(path: str | os.PathLike[str]) -> "NGram | KenLM":
+    """Read an n-gram model: by the package kenlm where it is installed.
+
+    Parameters
+    ----------
+    path : str or path
+        An ARPA file, packed by gzip or not; with kenlm a binary file of KenLM, too.
+
+    Raises
+    ------
+    ConversionError
+        The file cannot be read.
+    """
+    if importlib.util.find_spec("kenlm") is None:
+        return NGram(path)
+    return KenLM(path)
 
 
 class NGram:
@@ -58,8 +79,11 @@ class NGram:
         try:
             with opener(Path(path), "rt", encoding="utf-8") as file:
                 self._read(file)
-        except (UnicodeDecodeError, EOFError) as error:
-            raise ConversionError(f"{path}: no ARPA file: {error}") from None
+        except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+            raise ConversionError(
+                f"{path}: no ARPA file: {error}; binary files of KenLM need the "
+                "package kenlm"
+            ) from None
         if not self._after:
             raise ConversionError(f"{path}: no ARPA file: it has no n-grams")
 
@@ -75,6 +99,14 @@ class NGram:
                 return -math.inf
             weight += self._backoff.get(context, 0.0)
             context = context[1:]
+
+    def id_of(self, word: str) -> int | None:
+        """Return the number of a word; None where it is unknown."""
+        return self.words.get(word)
+
+    def log_probabilities(self, context: Context, ids: np.ndarray) -> np.ndarray:
+        """Return log p(w | context) of each of the words."""
+        return np.asarray(self.log_distribution(context)[ids])
 
     def log_distribution(self, context: Context) -> np.ndarray:
         """Return log p(w | context) of every word, (len(words),)."""
@@ -99,7 +131,7 @@ class NGram:
         section: int | None = None
         ended = False
         for number, line in enumerate(file, 1):
-            line = line.strip()
+            line = line.strip(SPACES)
             if match := re.fullmatch(r"ngram\s+(\d+)\s*=\s*(\d+)", line):
                 counts[int(match[1])] = int(match[2])
             elif match := re.fullmatch(r"\\(\d+)-grams:", line):
@@ -109,7 +141,7 @@ class NGram:
                 ended = True
                 break
             elif section is not None and line:
-                self._entry(line.split(), section, number)
+                self._entry(re.split(r"[ \t]+", line), section, number)
                 found[section] = found.get(section, 0) + 1
         if not ended or found != {n: c for n, c in counts.items() if c}:
             raise ConversionError(
@@ -153,6 +185,85 @@ def _number(text: str, number: int) -> float:
         raise ConversionError(f"line {number}: {text!r} is no number") from None
 
 
+class KenLM:
+    """The same by the package kenlm: less memory, and its binary files; float32.
+
+    Parameters
+    ----------
+    path : str or path
+        An ARPA file, or a binary one of `build_binary`.
+
+    Attributes
+    ----------
+    order : int
+        The longest n-gram.
+
+    Raises
+    ------
+    MissingPackageError
+        kenlm is not there.
+    ConversionError
+        kenlm does not read the file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        try:
+            import kenlm
+        except ImportError:
+            raise MissingPackageError(
+                "this needs the package kenlm: pip install kenlm; an ARPA file is "
+                "read by NGram without it"
+            ) from None
+        config = kenlm.Config()
+        config.show_progress = False
+        try:
+            self._model = kenlm.Model(str(path), config)
+        except (OSError, RuntimeError) as error:
+            raise ConversionError(f"{path}: {error}") from None
+        self._new_state = kenlm.State
+        self._words: dict[str, int] = {}  # those asked for; kenlm keeps the list back
+        self._spelled: list[str] = []
+        self.order = int(self._model.order)
+
+    def id_of(self, word: str) -> int | None:
+        """Return a number for a word; None where it is unknown."""
+        if word in UNKNOWN:
+            p = self._model.BaseScore(self._state(()), word, self._new_state())
+            if p < NO_UNKNOWN:
+                return None
+        elif word not in self._model:
+            return None
+        if word not in self._words:
+            self._words[word] = len(self._spelled)
+            self._spelled.append(word)
+        return self._words[word]
+
+    def log_probability(self, context: Context, word: int) -> float:
+        """Return log p(word | context); contexts are cut to what the model knows."""
+        return float(self.log_probabilities(context, np.array([word]))[0])
+
+    def log_probabilities(self, context: Context, ids: np.ndarray) -> np.ndarray:
+        """Return log p(w | context) of each of the words."""
+        state, after = self._state(context), self._new_state()
+        score, words = self._model.BaseScore, self._spelled
+        distinct, places = np.unique(ids, return_inverse=True)
+        found = np.array([score(state, words[i], after) for i in distinct], float)
+        return np.asarray(found[places] * math.log(10.0))
+
+    def _state(self, context: Context) -> Any:
+        """What kenlm has read."""
+        state = self._new_state()
+        self._model.NullContextWrite(state)
+        for i in context[max(0, len(context) - self.order + 1) :]:
+            after = self._new_state()
+            if self._spelled[i] == BEGIN:
+                self._model.BeginSentenceWrite(after)
+            else:
+                self._model.BaseScore(state, self._spelled[i], after)
+            state = after
+        return state
+
+
 class Interpolation(Predictor):
     """A recurrent model and n-grams: ``(1 - weight) * p_model + weight * p_ngram``.
 
@@ -164,7 +275,8 @@ class Interpolation(Predictor):
     ----------
     model : LanguageModel, or a fitted estimator
         Of words; never changes.
-    ngram : NGram
+    ngram : NGram or KenLM
+        As `read_ngrams` gives it.
     weight : float, default=0.5
         The n-grams' share, 0 to 1.
 
@@ -174,7 +286,9 @@ class Interpolation(Predictor):
         Tokens of the model that are "<unk>" to the n-gram model, its own included.
     """
 
-    def __init__(self, model: Any, ngram: NGram, *, weight: float = 0.5) -> None:
+    def __init__(
+        self, model: Any, ngram: NGram | KenLM, *, weight: float = 0.5
+    ) -> None:
         self.model = unwrapped(model, LanguageModel)
         self.encoder = self.model.encoder
         self.options = self.model.options
@@ -185,12 +299,12 @@ class Interpolation(Predictor):
 
     def _matched(self) -> tuple[np.ndarray, np.ndarray]:
         """Return of each token the word of the n-grams, and the log of its share."""
-        words = self.ngram.words
+        id_of = self.ngram.id_of
         tokens = [str(token) for token in self.encoder.tokens]
         tokens[self.encoder.end_id] = END
-        unknown = next((words[u] for u in UNKNOWN if u in words), None)
-        found = [words.get(token) for token in tokens]
-        special = {unknown, words.get(BEGIN), None}
+        unknown = next((i for u in UNKNOWN if (i := id_of(u)) is not None), None)
+        found = [id_of(token) for token in tokens]
+        special = {unknown, id_of(BEGIN), None}
         missing = [t for t, w in zip(tokens, found, strict=True) if w in special]
         if missing and unknown is None:
             raise ConversionError(
@@ -204,7 +318,7 @@ class Interpolation(Predictor):
 
     def _context(self, ids: Sequence[int] | np.ndarray) -> Context:
         """What the n-gram model has read when these tokens of a document are read."""
-        begin = self.ngram.words.get(BEGIN)
+        begin = self.ngram.id_of(BEGIN)
         first = () if begin is None else (begin,)
         last = ids[max(0, len(ids) - self.ngram.order) :]
         return (*first, *(int(i) for i in self._ids[np.asarray(last, int)]))
@@ -252,7 +366,8 @@ class Interpolation(Predictor):
 
     def _with_ngrams(self, log_p: np.ndarray, contexts: list[Context]) -> np.ndarray:
         """Mix distributions (D, V) with those of the n-grams after the contexts."""
-        theirs = np.array([self.ngram.log_distribution(c)[self._ids] for c in contexts])
+        find = self.ngram.log_probabilities
+        theirs = np.array([find(context, self._ids) for context in contexts])
         return self._mixed(log_p, theirs + self._shares)
 
     def _mixed(self, mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:

@@ -20,6 +20,14 @@ import numpy as np
 
 from rnnkit.errors import ConversionError, MissingPackageError
 from rnnkit.interchange.cells import OnnxGRU, OnnxLSTM, OnnxRNN
+from rnnkit.interchange.equations import (
+    Foreign,
+    Recurrence,
+    check_parts,
+    keras_layer,
+    linear,
+    softmax_of,
+)
 from rnnkit.interchange.parts import Array, Layer, Parts, as_arrays
 from rnnkit.interchange.standard import layer_of
 
@@ -33,11 +41,17 @@ ACTIVATIONS: dict[str, tuple[Any, ...]] = {
     "softsign": ("Softsign",),
     "elu": ("Elu", 1.0),
     "hard_sigmoid": ("HardSigmoid", 1 / 6, 0.5),
+    "hard_sigmoid_keras_2": ("HardSigmoid", 0.2, 0.5),
 }
 TENSORS = ("embeddings", "kernel", "recurrent_kernel", "bias")
 RECURRENT = tuple(KINDS.values())
+CELLS = tuple(f"{kind}Cell" for kind in RECURRENT)  # in a layer RNN
 IGNORED = ("InputLayer", "Dropout", "SpatialDropout1D")  # which predict nothing
-PASSING = ("linear", "softmax")  # activations after which logits are what they were
+PASSING = (
+    "linear",
+    "softmax",
+    "log_softmax",
+)  # activations after which logits are what they were
 
 
 @dataclass
@@ -85,7 +99,7 @@ def read_keras(
     is_path = isinstance(source, (str, os.PathLike))
     layers = _read_file(Path(source)) if is_path else _grouped(as_arrays(source))
     embeddings = [a for a in layers if "embeddings" in a.tensors]
-    recurrent = [a for a in layers if "recurrent_kernel" in a.tensors]
+    recurrent = [a for a in layers if {"kernel", "recurrent_kernel"} <= set(a.tensors)]
     outputs = [a for a in layers if set(a.tensors) in ({"kernel"}, {"kernel", "bias"})]
     for layer in layers:
         if not any(layer is a for a in (*embeddings, *recurrent, *outputs)):
@@ -106,29 +120,24 @@ def read_keras(
     output = {"output.weight": dense["kernel"].T}
     if "bias" in dense:
         output["output.bias"] = dense["bias"]
-    return Parts(
-        embeddings[0].tensors["embeddings"],
-        [_recurrent(layer, given) for layer in recurrent],
-        output,
-    )
+    table = embeddings[0].tensors["embeddings"]
+    both = [_recurrent(layer, given) for layer in recurrent]
+    parts = Parts(table, [ours for ours, _ in both], output)
+    log_p = softmax_of(linear(dense["kernel"].T, dense.get("bias", 0.0)))
+    foreign = Foreign(table, [theirs for _, theirs in both], log_p)
+    check_parts("what was taken over", parts, foreign)
+    return parts
 
 
 # -------------------------------------------------------------------------- one layer
 
 
-def _recurrent(layer: _Layer, given: Mapping[str, Any]) -> Layer:
-    """Return a recurrent layer with its weights in rnnkit's form."""
+def _recurrent(layer: _Layer, given: Mapping[str, Any]) -> tuple[Layer, Recurrence]:
+    """Return a recurrent layer as rnnkit has it, and as Keras computes it."""
+    kind = _kind(layer)
     kernel, recurrent = (layer.tensors[n] for n in ("kernel", "recurrent_kernel"))
-    units = recurrent.shape[0]
-    kind = KINDS.get(kernel.shape[-1] // units if kernel.ndim == 2 else 0)
-    if kind is None or kernel.shape[1] != len(GATES[kind]) * units:
-        raise ConversionError(
-            f"layer {layer.name!r}: a kernel of {kernel.shape} over {units} units is "
-            "neither SimpleRNN, GRU nor LSTM"
-        )
-    settings = {**given, **layer.settings}
     bias = layer.tensors.get("bias")
-    cell = _cell(layer.name, kind, settings, bias)
+    settings = _settings(layer.name, kind, {**given, **layer.settings}, bias)
     tensors = {"weight_x": kernel.T, "weight_h": recurrent.T}
     if bias is not None:
         halves = bias if bias.ndim == 2 else (bias,)
@@ -142,38 +151,64 @@ def _recurrent(layer: _Layer, given: Mapping[str, Any]) -> Layer:
     if "bias_x" in tensors and "bias_h" not in tensors:
         blocks |= {("bias_h", g): 0 * blocks["bias_x", g] for g in gates}
     source = f"layer {layer.name!r} ({kind})"
-    return layer_of(source, cell, kernel.shape[0], units, blocks)
+    ours = layer_of(source, _cell(kind, settings), len(kernel), len(recurrent), blocks)
+    return ours, keras_layer(kind, layer.tensors, settings)
 
 
-def _cell(name: str, kind: str, settings: Mapping[str, Any], bias: Any) -> Any:
-    """The cell of a layer; refuse what its weights leave open."""
-    if kind == "SimpleRNN" and "activation" not in settings:
+def _kind(layer: _Layer) -> str:
+    """What the shapes of a layer's tensors say that it is."""
+    shapes = {name: array.shape for name, array in layer.tensors.items()}
+    inputs, units = shapes["kernel"][0], shapes["recurrent_kernel"][0]
+    for n_gates, kind in KINDS.items():
+        width = n_gates * units
+        biases = [None, (width,), *([(2, width)] if kind == "GRU" else [])]
+        rest = shapes | {"kernel": (inputs, width), "recurrent_kernel": (units, width)}
+        if rest == shapes and shapes.get("bias") in biases:
+            return kind
+    listed = ", ".join(f"{name} of {shape}" for name, shape in shapes.items())
+    raise ConversionError(
+        f"layer {layer.name!r}: {listed} over {units} units is neither SimpleRNN, GRU "
+        "nor LSTM"
+    )
+
+
+def _settings(
+    name: str, kind: str, said: Mapping[str, Any], bias: Any
+) -> dict[str, Any]:
+    """What the weights leave open: activations, and where a GRU resets."""
+    if kind == "SimpleRNN" and "activation" not in said:
         raise ConversionError(
             f"layer {name!r} is a SimpleRNN, whose weights do not say its activation: "
             "give activation='tanh', say, or the .keras file"
         )
-    main = _activation(name, settings.get("activation", "tanh"))
-    if kind == "SimpleRNN":
-        return OnnxRNN((main,))
-    gate = _activation(name, settings.get("recurrent_activation", "sigmoid"))
-    if kind == "LSTM":
-        return OnnxLSTM((gate, main, main))
-    after = settings.get("reset_after") if bias is None else bias.ndim == 2
-    if after is None:
+    after = said.get("reset_after") if bias is None else bias.ndim == 2
+    if kind == "GRU" and after is None:
         raise ConversionError(
             f"layer {name!r} is a GRU without biases, which do not say where it "
             "resets: give reset_after=True or False"
         )
-    return OnnxGRU((gate, main), linear_before_reset=bool(after))
+    found = {
+        "activation": said.get("activation", "tanh"),
+        "recurrent_activation": said.get("recurrent_activation", "sigmoid"),
+    }
+    for what, activation in found.items():
+        if not isinstance(activation, str) or activation not in ACTIVATIONS:
+            raise ConversionError(
+                f"layer {name!r}: the {what} {activation!r} is not supported; there "
+                f"are {', '.join(ACTIVATIONS)}"
+            )
+    return {**found, "reset_after": bool(after)}
 
 
-def _activation(layer: str, name: Any) -> tuple[Any, ...]:
-    if name not in ACTIVATIONS:
-        raise ConversionError(
-            f"layer {layer!r}: the activation {name!r} is not supported; there are "
-            f"{', '.join(ACTIVATIONS)}"
-        )
-    return ACTIVATIONS[name]
+def _cell(kind: str, settings: Mapping[str, Any]) -> Any:
+    """The cell of a layer."""
+    main = ACTIVATIONS[settings["activation"]]
+    gate = ACTIVATIONS[settings["recurrent_activation"]]
+    if kind == "SimpleRNN":
+        return OnnxRNN((main,))
+    if kind == "LSTM":
+        return OnnxLSTM((gate, main, main))
+    return OnnxGRU((gate, main), linear_before_reset=settings["reset_after"])
 
 
 # ----------------------------------------------------------------- mappings and files
@@ -197,31 +232,44 @@ def _grouped(arrays: Mapping[str, Array]) -> list[_Layer]:
                 "predict; a language model reads forward only"
             )
         name = "/".join(folders)
-        layers.setdefault(name, _Layer(name)).tensors[tensor] = array
+        tensors = layers.setdefault(name, _Layer(name)).tensors
+        if tensor in tensors:
+            raise ConversionError(
+                f"{path}: layer {name!r} has a second {tensor}; a layer of several "
+                "cells cannot be taken over, layers of one cell each can"
+            )
+        tensors[tensor] = array
     return list(layers.values())
 
 
 def _read_file(path: Path) -> list[_Layer]:
     """Return the layers of a .keras or .h5 file."""
     if path.suffix != ".keras":
-        return _in_order(_stored(path))
-    with zipfile.ZipFile(path) as archive:
-        config = json.loads(archive.read("config.json"))
-        stored = _stored(io.BytesIO(archive.read("model.weights.h5")))
-    layers = {layer.name: layer for layer in stored}
-    found = []
-    for name, settings in _configured(config):
-        if name not in layers:
-            raise ConversionError(f"the file has no weights of layer {name!r}")
-        found.append(layers.pop(name))
-        found[-1].settings = settings
-    if layers:
-        raise ConversionError(f"layer {min(layers)!r} is not in the configuration")
-    return found
+        with _opened(path) as file:
+            weights = file.get("model_weights", file)
+            if "layer_names" not in weights.attrs:
+                return _in_order(_numbered(file))
+            layers = _named(weights)
+            config = file.attrs.get("model_config")
+            version = _text(file.attrs.get("keras_version", ""))
+        if config is None:
+            return layers
+        configured = [(name, its) for name, _, its in _configured(json.loads(config))]
+        return _set(layers, configured, version)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+            version = json.loads(archive.read("metadata.json"))["keras_version"]
+            content = io.BytesIO(archive.read("model.weights.h5"))
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise ConversionError(f"{path}: no file of Keras: {error}") from None
+    configured = [(number, its) for _, number, its in _configured(config)]
+    with _opened(content) as file:
+        return _set(_numbered(file), configured, version)
 
 
-def _stored(file: Any) -> list[_Layer]:
-    """Return the layers of an .h5 file, in no order."""
+def _opened(file: Any) -> Any:
+    """Return an .h5 file."""
     try:
         import h5py
     except ImportError:
@@ -229,28 +277,81 @@ def _stored(file: Any) -> list[_Layer]:
             "files of Keras need the package h5py: pip install 'rnnkit[keras]'; or "
             "give a mapping: {w.path: w.numpy() for w in model.weights}"
         ) from None
+    try:
+        return h5py.File(file, "r")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ConversionError(f"{file}: no file of HDF5: {error}") from None
+
+
+def _numbered(file: Any) -> list[_Layer]:
+    """Return the layers of a file of Keras 3, in no order."""
     arrays: dict[str, Array] = {}
 
     def keep(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
+        if hasattr(item, "shape") and not name.startswith("optimizer"):
             arrays[name] = item[()]
 
-    try:
-        with h5py.File(file, "r") as opened:
-            opened.visititems(keep)
-    except OSError as error:
-        raise ConversionError(f"{file}: no file of HDF5: {error}") from None
+    file.visititems(keep)
     layers: dict[str, _Layer] = {}
     for name, array in arrays.items():
         match = re.match(r"(?:.*/)?layers/(\w+)(/layer|/cell)?/vars/(\d+)\Z", name)
         if match is None:
             raise ConversionError(
-                f"{name}: not as Keras 3 writes weights; load the model there and give "
-                "a mapping: {w.path: w.numpy() for w in model.weights}"
+                f"{name}: not as Keras 3 writes weights of a layer that can be taken "
+                "over; load the model there and give a mapping: "
+                "{w.path: w.numpy() for w in model.weights}"
             )
         layer = layers.setdefault(match[1], _Layer(match[1]))
         layer.tensors[_tensor(match, array)] = as_arrays({name: array})[name]
     return list(layers.values())
+
+
+def _named(weights: Any) -> list[_Layer]:
+    """Return the layers of an .h5 file in the form of Keras 2, in their order."""
+    found = []
+    for name in map(_text, weights.attrs["layer_names"]):
+        stored = weights[name]
+        paths = [_text(path) for path in stored.attrs["weight_names"]]
+        if paths:
+            layers = _grouped(as_arrays({path: stored[path][()] for path in paths}))
+            if len(layers) > 1:
+                raise ConversionError(
+                    f"layer {name!r} is made of {', '.join(a.name for a in layers)}; "
+                    "layers within layers cannot be taken over"
+                )
+            found.append(_Layer(name, layers[0].tensors))
+    return found
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _set(
+    stored: list[_Layer], configured: list[tuple[str, dict[str, Any]]], version: str
+) -> list[_Layer]:
+    """Return the layers in the order of a configuration, with their settings."""
+    layers = {layer.name: layer for layer in stored}
+    found = []
+    for name, settings in configured:
+        if name not in layers:
+            raise ConversionError(f"the file has no weights of layer {name!r}")
+        found.append(layers.pop(name))
+        is_old = version < "3"
+        found[-1].settings = _of_keras_2(settings) if is_old else settings
+    if layers:
+        raise ConversionError(f"layer {min(layers)!r} is not in the configuration")
+    return found
+
+
+def _of_keras_2(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of Keras 2, whose hard_sigmoid was another function."""
+    renamed = {"hard_sigmoid": "hard_sigmoid_keras_2"}
+    return {
+        n: renamed.get(v, v) if isinstance(v, str) else v for n, v in settings.items()
+    }
 
 
 def _tensor(match: re.Match[str], array: Array) -> str:
@@ -281,8 +382,8 @@ def _in_order(layers: list[_Layer]) -> list[_Layer]:
     return sorted(layers, key=number)
 
 
-def _configured(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the stored names and the settings of the layers with weights, in order."""
+def _configured(config: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield of each layer with weights its name, its stored one, and its settings."""
     counts: dict[str, int] = {}
     try:
         entries = [(a["class_name"], a["config"]) for a in config["config"]["layers"]]
@@ -291,6 +392,7 @@ def _configured(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             "the model is neither Sequential nor Functional: give a mapping of its "
             "weights"
         ) from None
+    _check_chain(config["config"]["layers"])
     for kind, settings in entries:
         stored = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind).lower()
         stored = {"SimpleRNN": "simple_rnn"}.get(kind, stored)
@@ -300,13 +402,44 @@ def _configured(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         inner, its = kind, settings
         if kind == "TimeDistributed":
             inner, its = settings["layer"]["class_name"], settings["layer"]["config"]
+        if kind == "RNN" and settings["cell"]["class_name"] in CELLS:
+            inner = settings["cell"]["class_name"].removesuffix("Cell")
+            its = {**settings, **settings["cell"]["config"]}
         if inner in IGNORED or (
             inner in ("Activation", "Softmax")
             and its.get("activation", "softmax") in PASSING
         ):
             continue
         _check(name, inner, its)
-        yield (f"{stored}_{number}" if number else stored), its
+        yield name, (f"{stored}_{number}" if number else stored), its
+
+
+def _check_chain(layers: list[Any]) -> None:
+    """Refuse a model whose layers do not each read the one before."""
+    before = None
+    for layer in layers:
+        if layer["class_name"] == "InputLayer":
+            continue
+        read = _sources(layer.get("inbound_nodes", []))
+        if before is not None and read and read[0] != before:
+            raise ConversionError(
+                f"layer {layer['config'].get('name')!r} reads {read[0]!r}, not "
+                f"{before!r}; layers that each read the one before can be taken over"
+            )
+        before = layer["config"].get("name")
+
+
+def _sources(node: Any) -> list[str]:
+    """The names of layers whose results a call in a configuration reads."""
+    if isinstance(node, Mapping):
+        if "keras_history" in node:
+            return [node["keras_history"][0]]
+        return [name for value in node.values() for name in _sources(value)]
+    if not isinstance(node, list):
+        return []
+    if len(node) == 4 and isinstance(node[0], str) and isinstance(node[1], int):
+        return [node[0]]  # as Keras 2 has it
+    return [name for value in node for name in _sources(value)]
 
 
 def _check(name: Any, kind: str, settings: Mapping[str, Any]) -> None:
@@ -316,9 +449,13 @@ def _check(name: Any, kind: str, settings: Mapping[str, Any]) -> None:
         wrong = f"a {kind}, which is not supported"
     elif kind == "Dense" and settings.get("activation") not in PASSING:
         wrong = f"Dense with the activation {settings.get('activation')!r}"
-    for flag in ("go_backwards", "mask_zero"):
-        if settings.get(flag):
-            wrong = f"made with {flag}=True, which rnnkit has not"
+    elif settings.get("go_backwards"):
+        wrong = "made with go_backwards=True, so that it reads what it is to predict"
+    elif settings.get("mask_zero"):
+        wrong = (
+            "made with mask_zero=True, which rnnkit has not (if no text holds the id "
+            "0, give a mapping of the weights, which are then all there is to it)"
+        )
     if wrong:
         raise ConversionError(
             f"layer {name!r} is {wrong}; a language model of Embedding, SimpleRNN, "

@@ -7,29 +7,27 @@ whether all was understood is found out by running the model beside its copy, wh
 every import does.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from rnnkit.errors import ConversionError
 from rnnkit.interchange.cells import ACTIVATIONS, OnnxGRU, OnnxLSTM, OnnxRNN
-from rnnkit.interchange.onnx_export import (
-    GATES,
-    PEEPHOLES,
-    check_equal,
-    log_softmax,
-    package,
-)
+from rnnkit.interchange.onnx_equations import operators
+from rnnkit.interchange.onnx_export import GATES, PEEPHOLES, package
 from rnnkit.interchange.parts import Array, Layer, Parts
-from rnnkit.interchange.running import run
+from rnnkit.interchange.running import check_equal, in_double, log_softmax, run
 from rnnkit.interchange.standard import layer_of
 
 RECURRENT = {"RNN": OnnxRNN, "GRU": OnnxGRU, "LSTM": OnnxLSTM}
 LAYOUT = ("Transpose", "Squeeze", "Unsqueeze", "Reshape", "Flatten", "Identity", "Cast")
 PASSING = (*LAYOUT, "Dropout")  # which does nothing outside of training
+ON_IDS = (  # what exporters compute of ids, such as places of negative ones
+    "Add", "Sub", "Mul", "Mod", "Cast", "Where", "Not", "And", "Or", "Equal",
+    "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Max", "Min", "Clip",
+)  # fmt: skip
 DEFAULTS = {
     "RNN": ["Tanh"],
     "GRU": ["Sigmoid", "Tanh"],
@@ -52,17 +50,30 @@ def read_onnx(source: Any) -> Parts:
     ConversionError
         A node is not supported, or the copy computes other numbers.
     """
-    onnx = package("onnx")
-    if isinstance(source, (str, os.PathLike)):
-        model = onnx.load(Path(source))
-    elif isinstance(source, bytes):
-        model = onnx.load_model_from_string(source)
-    else:
-        model = source
-    reader = _Reader(model.graph)
+    model = _loaded(source)
+    reader = _Reader(model)
     parts = reader.read()
     _try(model, reader, parts)
     return parts
+
+
+def _loaded(source: Any) -> Any:
+    """Return a model with all its tensors."""
+    onnx = package("onnx")
+    if isinstance(source, onnx.ModelProto):
+        return source
+    try:
+        if isinstance(source, bytes):
+            return onnx.load_model_from_string(source)
+        return onnx.load(Path(source))
+    except (FileNotFoundError, PermissionError, IsADirectoryError):
+        raise
+    except Exception as error:  # of classes of two packages
+        what = "bytes" if isinstance(source, bytes) else source
+        raise ConversionError(
+            f"{what}: no model that the package onnx reads: {error}; allowed: the name "
+            "of a file, its bytes, an onnx.ModelProto"
+        ) from None
 
 
 class _Reader:
@@ -72,13 +83,23 @@ class _Reader:
     output layer gives, "side" lengths, shapes, and states before and after.
     """
 
-    def __init__(self, graph: Any) -> None:
+    def __init__(self, model: Any) -> None:
         from onnx import numpy_helper
 
-        self.graph = graph
-        self.constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+        self.graph = graph = model.graph
+        self.opsets = model.opset_import
+        try:
+            self.constants = {
+                t.name: numpy_helper.to_array(t) for t in graph.initializer
+            }
+        except Exception as error:  # of the package's own classes
+            raise ConversionError(
+                f"the model's tensors are not all in it: {error}; give the name of its "
+                "file, with that of its data beside it"
+            ) from None
         self.inputs = [i for i in graph.input if i.name not in self.constants]
         self.kinds = {i.name: "ids" if _is_ids(i) else "side" for i in self.inputs}
+        self.on_ids: list[Any] = []
         self.embedding: Array | None = None
         self.layers: list[Layer] = []
         self.weight: Array | None = None
@@ -87,6 +108,12 @@ class _Reader:
 
     def read(self) -> Parts:
         """Return what the graph is made of."""
+        if "ids" not in self.kinds.values():
+            names = ", ".join(repr(i.name) for i in self.inputs) or "none"
+            raise ConversionError(
+                "no input of the model is ids, whole numbers on the two axes of batch "
+                f"and steps; there is {names}"
+            )
         for node in self.graph.node:
             self._node(node)
         if not any(self.kinds.get(o.name) == "logits" for o in self.graph.output):
@@ -111,12 +138,17 @@ class _Reader:
             self._refuse(node, f"its domain {node.domain!r} is not ONNX's own")
         if all(name in self.constants for name in given):
             self._fold(node)
+        elif node.op_type in ("Loop", "Scan", "If"):  # which read by name inside, too
+            self._refuse(node, "what it computes inside is not looked into")
         elif node.op_type in ("Shape", "Size") or not {*kinds} & {
             "ids",
             "units",
             "logits",
         }:
             self._mark(node, "side")
+        elif node.op_type in ON_IDS and {*kinds} <= {"ids", None}:
+            self.on_ids.append(node)
+            self._mark(node, "ids")
         elif node.op_type in PASSING and first != "side":
             self._mark(node, str(first))
         elif node.op_type == "Gather" and kinds[-1] == "ids":
@@ -137,21 +169,48 @@ class _Reader:
         for name in node.output:
             self.kinds[name] = kind
 
-    def _refuse(self, node: Any, why: str) -> None:
+    def _refuse(self, node: Any, why: str) -> NoReturn:
         name = node.name or ", ".join(node.output)
         raise ConversionError(
             f"node {name!r} ({node.op_type}): {why}. Supported are Gather as the "
             "embedding, RNN, GRU and LSTM, MatMul, Gemm and Add as the output, and "
-            "nodes that move values"
+            f"nodes that move values{self._hint()}"
+        )
+
+    def _hint(self) -> str:
+        """What may be the matter with a model without recurrent operators."""
+        if any(node.op_type in RECURRENT for node in self.graph.node):
+            return ""
+        return (
+            ". There is no RNN, GRU or LSTM node: the exporter has written out what "
+            "they do; let it keep them (PyTorch: dynamo=False), or give the weights "
+            "themselves (from_torch_state_dict, from_keras)"
         )
 
     def _fold(self, node: Any) -> None:
         """Compute a node that depends on no input."""
+        values = self._computed(node, [node], {}, list(node.output))
+        self.constants |= dict(zip(node.output, values, strict=True))
+
+    def _computed(
+        self, source: Any, nodes: list[Any], feed: dict[str, Array], names: list[str]
+    ) -> list[Array]:
+        """Run some nodes alone, in the model's opset; refuse `source` if they fail."""
+        from onnx import helper
         from onnx.reference import ReferenceEvaluator
 
-        feed = {name: self.constants[name] for name in node.input if name}
-        values = ReferenceEvaluator(node).run(None, feed)
-        self.constants |= dict(zip(node.output, values, strict=False))
+        read = {name for node in nodes for name in node.input if name}
+        feed = {n: self.constants[n] for n in read if n in self.constants} | feed
+        inputs, outputs = (
+            [helper.make_tensor_value_info(name, 0, None) for name in given]
+            for given in (feed, names)
+        )
+        graph = helper.make_graph(nodes, "part", inputs, outputs)
+        model = helper.make_model(graph, opset_imports=self.opsets)
+        try:
+            return list(ReferenceEvaluator(model).run(None, feed))
+        except Exception as error:  # of many classes
+            self._refuse(source, f"its value cannot be computed ({error})")
 
     def _constant(self, node: Any, i: int, what: str) -> Array:
         """The value of the i-th input, which must be one of the model's weights."""
@@ -166,10 +225,28 @@ class _Reader:
         table = self._constant(node, 0, "the embedding")
         if table.ndim != 2 or _attributes(node).get("axis", 0) != 0:
             self._refuse(node, "an embedding is a matrix whose rows are gathered")
+        if table.dtype not in (np.float32, np.float64):
+            self._refuse(
+                node,
+                f"the model computes in {table.dtype}; let its exporter write float32",
+            )
         if self.embedding is not None:
             self._refuse(node, "a second embedding cannot be taken over")
-        self.embedding = table
+        self.embedding = table[self._places(node, len(table))]
         self._mark(node, "units")
+
+    def _places(self, node: Any, n: int) -> Array:
+        """The row of the table of each id, where the model computes it of the id."""
+        ids = np.arange(n)
+        if all(a.op_type == "Cast" for a in self.on_ids):
+            return ids
+        before = [a for a in self.graph.node if self.kinds.get(a.output[0]) == "ids"]
+        inputs = [i for i in self.inputs if self.kinds[i.name] == "ids"]
+        feed = {i.name: ids[None].astype(_dtype(i)) for i in inputs}
+        places = self._computed(node, before, feed, [node.input[1]])[0].reshape(-1)
+        if places.shape != ids.shape or not ((-n <= places) & (places < n)).all():
+            self._refuse(node, f"it has no row for each of the ids 0 to {n - 1}")
+        return np.asarray(places, np.int64)
 
     def _output(self, node: Any) -> None:
         weight = self._constant(node, 1, "the weight")
@@ -244,6 +321,12 @@ class _Reader:
                 )
             name = known[given.lower()]
             numbers = list(ACTIVATIONS[name][1])
+            if name == "ThresholdedRelu" and not alphas:
+                self._refuse(
+                    node,
+                    "ThresholdedRelu without activation_alpha, which is 1 in the "
+                    "standard and 0 in ONNX Runtime; write down which it is",
+                )
             for i, values in zip(range(len(numbers)), (alphas, betas), strict=False):
                 numbers[i] = float(values.pop(0)) if values else numbers[i]
             found.append((name, *numbers))
@@ -324,23 +407,39 @@ def _try(model: Any, reader: _Reader, parts: Parts) -> None:
         feed[info.name] = feed[info.name].astype(dtype)
     at = [reader.kinds.get(o.name) == "logits" for o in model.graph.output].index(True)
     found = np.asarray(_run(model, feed)[at])
+    if not np.isfinite(found).all():
+        raise ConversionError(
+            "the model gives NaN or infinity for random ids, so that its copy cannot "
+            "be compared with it; are its weights those of a trained model?"
+        )
     dtype = found.dtype  # which says how exact it is
-    with np.errstate(divide="ignore"):
-        found = np.log(found) if reader.is_probability else log_softmax(found)
-    wanted = [run(copy, order)[0] for order in (ids, ids.T)]
-    flat = [w.transpose(a, b, 2) for w in wanted for a, b in ((0, 1), (1, 0))]
-    errors = [
-        np.abs(found.reshape(-1) - w.reshape(-1)).max()
-        for w in flat
-        if found.size == w.size
-    ]
-    if not errors:
+    found = _log_p(found, reader.is_probability)
+    exact = in_double(copy)
+    choices = []  # which axis is which nobody says
+    for order in (ids, ids.T):
+        wanted, unrounded = run(copy, order)[0], run(exact, order)[0]
+        for turned in ((0, 1, 2), (1, 0, 2)):
+            choices.append((wanted.transpose(turned), unrounded.transpose(turned)))
+    fitting = [pair for pair in choices if pair[0].size == found.size]
+    if not fitting:
         raise ConversionError(
             f"the model gives {found.shape} for ids of {shape}, not the logits of all "
             "positions"
         )
-    best = flat[int(np.argmin(errors))]
-    check_equal("what was taken over", best, found.reshape(best.shape).astype(dtype))
+    errors = [np.abs(found.reshape(-1) - a.reshape(-1)).max() for a, _ in fitting]
+    wanted, unrounded = fitting[int(np.argmin(errors))]
+    if reader.is_probability:
+        lowest = np.log(np.finfo(dtype).tiny)
+        wanted, unrounded = (np.maximum(a, lowest) for a in (wanted, unrounded))
+    found = found.reshape(wanted.shape).astype(dtype)
+    check_equal("what was taken over", found, wanted, unrounded)
+
+
+def _log_p(outputs: Array, is_probability: bool) -> Array:
+    """Logits or probabilities as log-probabilities; what is 0 is a lowest number."""
+    if is_probability:
+        return np.log(np.maximum(outputs, np.finfo(outputs.dtype).tiny))
+    return log_softmax(outputs)
 
 
 def _run(model: Any, feed: dict[str, Array]) -> Sequence[Any]:
@@ -359,7 +458,7 @@ def _run(model: Any, feed: dict[str, Array]) -> Sequence[Any]:
     except Exception as error:  # not there, or without this type or layout
         reason = error
     try:
-        return list(ReferenceEvaluator(model).run(None, feed))
+        return list(ReferenceEvaluator(model, new_ops=operators()).run(None, feed))
     except Exception as error:
         raise ConversionError(
             f"the model does not run on trial: {reason}; {error}. Is onnxruntime "

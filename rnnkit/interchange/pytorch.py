@@ -15,6 +15,18 @@ import numpy as np
 from rnnkit import plugins
 from rnnkit.cells import GRU, LSTM, LSTMP, RNN
 from rnnkit.errors import ConversionError
+from rnnkit.interchange.equations import (
+    Foreign,
+    Function,
+    Recurrence,
+    check_parts,
+    check_same,
+    linear,
+    relu,
+    softmax_of,
+    torch_adaptive,
+    torch_layer,
+)
 from rnnkit.interchange.parts import Array, Layer, Parts, as_arrays
 from rnnkit.interchange.safetensors import read_safetensors
 from rnnkit.interchange.standard import recognised
@@ -83,7 +95,25 @@ def to_torch_state_dict(model: LanguageModel) -> dict[str, Array]:
     found |= {n: a for n, a in params.items() if n.startswith(above)}
     if config.tie_weights:
         found["output.weight"] = params["embedding.weight"]
+    _check_written(model, found, modules[0][0])
     return {name: np.array(array) for name, array in found.items()}
+
+
+def _check_written(model: LanguageModel, found: dict[str, Array], cell: Any) -> None:
+    """Compute from the state dict what PyTorch would, and compare."""
+    tensors = dict(found)
+    _, theirs = _layers(tensors, cell)
+    table = tensors["embedding.weight"]
+    if model.network.config.head.kind == "adaptive":
+        output: Function = torch_adaptive(tensors)
+    else:
+        output = softmax_of(linear(tensors["output.weight"], tensors["output.bias"]))
+    if "projection.weight" in tensors:
+        below = linear(tensors["projection.weight"], tensors["projection.bias"])
+        foreign = Foreign(table, theirs, lambda a: output(below(a)))
+    else:
+        foreign = Foreign(table, theirs, output)
+    check_same("the state dict", model, foreign)
 
 
 def read_state_dict(
@@ -118,21 +148,34 @@ def read_state_dict(
     """
     is_path = isinstance(source, (str, os.PathLike))
     tensors = as_arrays(read_safetensors(source) if is_path else source)
-    layers = _layers(tensors, cell)
+    layers, theirs = _layers(tensors, cell)
     head_names = [n for n in tensors if HEAD.match(n)]
     if any(".tail." in f".{n}" for n in head_names):
         table = _embedding_alone(tensors, head_names, embedding)
         head, values = _adaptive(tensors, head_names, div_value)
-        return Parts(table, layers, values, head=head)
-    found = _Ends(tensors, layers[0].input_size, embedding, output)
-    return found.parts(layers, tie_weights)
+        parts = Parts(table, layers, values, head=head)
+        log_p = torch_adaptive(values)
+    else:
+        ends = _Ends(tensors, layers[0].input_size, embedding, output)
+        parts = ends.parts(layers, tie_weights)
+        log_p = softmax_of(linear(**ends.linear()))
+    check_parts("what was taken over", parts, Foreign(parts.embedding, theirs, log_p))
+    return parts
 
 
 # -------------------------------------------------------------------------- the layers
 
 
-def _layers(tensors: dict[str, Array], cell: Any) -> list[Layer]:
-    """Remove the recurrent tensors; return their layers, the lowest first."""
+def _layers(
+    tensors: dict[str, Array], cell: Any
+) -> tuple[list[Layer], list[Recurrence]]:
+    """Remove the recurrent tensors; return their layers, the lowest first.
+
+    Returns
+    -------
+    layers, theirs : lists
+        As rnnkit has them, and as PyTorch computes them.
+    """
     groups: dict[tuple[str, int], dict[str, Array]] = {}
     for name in list(tensors):
         match = RECURRENT.match(name)
@@ -153,9 +196,23 @@ def _layers(tensors: dict[str, Array], cell: Any) -> list[Layer]:
     _check_order({module for module, _ in groups})
     for module, k in groups:
         if k and (module, k - 1) not in groups:
-            raise ConversionError(f"{module} has a layer {k}, but no layer {k - 1}")
+            raise ConversionError(
+                f"there is {_source(module, k)}, but no layer {k - 1}; give the state "
+                "dict as a whole"
+            )
     ordered = sorted(groups, key=lambda key: (_natural(key[0]), key[1]))
-    return [_layer(f"{m}, layer {k}", groups[m, k], cell) for m, k in ordered]
+    layers = [_layer(_source(*key), groups[key], cell) for key in ordered]
+    pairs = zip(layers, ordered, strict=True)
+    return layers, [_theirs(layer.cell, groups[key]) for layer, key in pairs]
+
+
+def _source(module: str, k: int) -> str:
+    return f"{module}, layer {k}" if module else f"layer {k}"
+
+
+def _theirs(cell: Any, tensors: dict[str, Array]) -> Recurrence:
+    is_relu = getattr(cell, "activation", "tanh") == "relu"
+    return torch_layer(tensors, relu if is_relu else np.tanh)
 
 
 def _check_order(modules: set[str]) -> None:
@@ -283,6 +340,11 @@ class _Ends:
             f"say {what}='...'"
         )
 
+    def linear(self) -> dict[str, Array]:
+        """Return weight and bias of the output."""
+        table = self.modules[self.embedding]["weight"]
+        return {"weight": table, **self.modules[self.output]}
+
     def parts(self, layers: list[Layer], tie_weights: bool | None) -> Parts:
         """Return the model, everything used."""
         unused = set(self.modules) - {self.embedding, self.output}
@@ -341,6 +403,14 @@ def _adaptive(
         sizes.append(len(values[f"output.tail.{len(sizes)}.1.weight"]))
     if "output.head.weight" not in values:
         raise ConversionError("the adaptive softmax has no head.weight")
+    width = values["output.head.weight"].shape[1]
+    for i in range(len(sizes)):
+        low = len(values.get(f"output.tail.{i}.0.weight", ()))
+        if low != int(width // div_value ** (i + 1)):
+            raise ConversionError(
+                f"output.tail.{i}.0.weight projects {width} units to {low}, not by "
+                f"div_value={div_value:g}; say div_value="
+            )
     shortlist = len(values["output.head.weight"]) - len(sizes)
     cutoffs = np.cumsum([shortlist, *sizes[:-1]])
     return Head("adaptive", tuple(map(int, cutoffs)), div_value), values

@@ -69,7 +69,7 @@ class Network:
 
     def weights(self, values: Mapping[str, np.ndarray]) -> Weights:
         """Return weights for the core, filled with `values` of every parameter."""
-        weights = self._no_weights()
+        weights = self.no_weights()
         for i, parameter in enumerate(self.parameters):
             value = np.ascontiguousarray(values[parameter.name], self.config.dtype)
             weights.set(i, value)
@@ -77,12 +77,13 @@ class Network:
 
     def initial_weights(self, rng: np.random.Generator) -> Weights:
         """Return `weights(initial_values(rng))`, one parameter in memory at a time."""
-        weights = self._no_weights()
+        weights = self.no_weights()
         for i, parameter in enumerate(self.parameters):
             weights.set(i, first_value(parameter, rng, self.config.dtype))
         return weights
 
-    def _no_weights(self) -> Weights:
+    def no_weights(self) -> Weights:
+        """Return weights for the core that are zero."""
         config = self.config
         return Weights(
             config.vocab_size,

@@ -45,9 +45,9 @@ def save(model: LanguageModel, path: str | os.PathLike[str]) -> None:
 
 def model_of(record: ModelRecord, plugins: Collection[str] = ()) -> LanguageModel:
     """Return the model that a file describes."""
-    return LanguageModel.from_values(
-        record.config,
-        record.values,
+    return LanguageModel(
+        record.network,
+        record.weights,
         _encoder_of(record, plugins),
         Options.from_parameters(record.parameters),
         Facts(record.cell, record.parameters, record.history),
@@ -58,8 +58,8 @@ def record_of(model: LanguageModel) -> ModelRecord:
     """Return what a file must hold to give this model back."""
     description, tokens = model.encoder.describe()
     return ModelRecord(
-        config=model.network.config,
-        values=model.params,
+        network=model.network,
+        weights=model.weights,
         tokens=tokens,
         cell=model.facts.cell,
         tokenizer=description,
@@ -71,9 +71,10 @@ def record_of(model: LanguageModel) -> ModelRecord:
 def _encoder_of(record: ModelRecord, plugins: Collection[str]) -> Encoder:
     """Return the encoder of a file; imports a package only when the caller named it."""
     if record.tokens is None:
-        if record.config.vocab_size < 2:
+        vocab_size = record.network.config.vocab_size
+        if vocab_size < 2:
             raise ModelFormatError("network: a model of ids has two of them at least")
-        return IdEncoder(record.config.vocab_size - 1)
+        return IdEncoder(vocab_size - 1)
     facts = dict(record.tokenizer)
     state, *ids = (facts.pop(name) for name in ("state", "end_id", "unk_id"))
     name, package = facts["name"], facts["distribution"]

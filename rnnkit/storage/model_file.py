@@ -8,18 +8,18 @@ form.
 
 import importlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import BufferedIOBase
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rnnkit.compiler import Graph
-from rnnkit.core import read_model
+from rnnkit.core import ModelFile, Weights
 from rnnkit.errors import GraphError, ModelFormatError
-from rnnkit.model import Head, NetworkConfig, named_parameters
+from rnnkit.model import Head, Network, NetworkConfig
 from rnnkit.storage.files import replace_file
 from rnnkit.storage.safetensors import (
     FORMAT_VERSION,
@@ -28,6 +28,7 @@ from rnnkit.storage.safetensors import (
     strict_json,
 )
 
+SOLVER = "solver."
 CURVES = ("history.loss_curve", "history.validation_loss_curve")
 METADATA = ("network", "cell", "tokenizer", "parameters", "history")
 ORIGIN: dict[str, tuple[type, ...]] = {
@@ -43,15 +44,22 @@ HEADS = {  # what is said of a head, beside its kind
 
 
 @dataclass(frozen=True)
+class SolverRecord:
+    """What training goes on with; `Trainer.solver_state` tells of both."""
+
+    tensors: dict[str, np.ndarray]
+    numbers: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class ModelRecord:
     """What a model file holds.
 
     Attributes
     ----------
-    config : NetworkConfig
-        The network.
-    values : mapping of str to array
-        Its parameters by name.
+    network : Network
+    weights : Weights
+        Its parameters.
     tokens : tuple of str, or None
         The vocabulary in order of the ids; None for a model of ids.
     cell, tokenizer : dict
@@ -62,15 +70,17 @@ class ModelRecord:
         The estimator's parameters.
     history : dict
         Figures of the training; curves are lists of float.
+    solver : SolverRecord, optional
     """
 
-    config: NetworkConfig
-    values: Mapping[str, np.ndarray]
+    network: Network
+    weights: Weights
     tokens: tuple[str, ...] | None
     cell: dict[str, Any]
     tokenizer: dict[str, Any]
     parameters: dict[str, Any] = field(default_factory=dict)
     history: dict[str, Any] = field(default_factory=dict)
+    solver: SolverRecord | None = None
 
 
 def save_model(path: str | os.PathLike[str], record: ModelRecord) -> None:
@@ -78,8 +88,10 @@ def save_model(path: str | os.PathLike[str], record: ModelRecord) -> None:
     replace_file(path, to_bytes(record))
 
 
-def load_model(path: str | os.PathLike[str]) -> ModelRecord:
-    """Read a model file.
+def load_model(
+    path: str | os.PathLike[str], *, with_solver: bool = False
+) -> ModelRecord:
+    """Read a model file; the solver's state only when it is asked for.
 
     Raises
     ------
@@ -88,16 +100,18 @@ def load_model(path: str | os.PathLike[str]) -> ModelRecord:
     OSError
         When it cannot be read.
     """
-    return from_bytes(Path(path).read_bytes())
+    with open(path, "rb") as file:
+        return _read(file, with_solver)
 
 
 def to_bytes(record: ModelRecord) -> bytes:
     """Return the one encoding of `record`."""
-    tensors = {name: np.asarray(value) for name, value in record.values.items()}
-    for k, graph in enumerate(record.config.graphs):
+    config = record.network.config
+    tensors = record.network.values(record.weights)
+    for k, graph in enumerate(config.graphs):
         tensors[f"rnn.graph_l{k}"] = graph.to_words()
         tensors[f"rnn.cell_l{k}"] = _text_tensor(graph.to_json())
-    tensors |= _prediction_graphs(record.config)
+    tensors |= _prediction_graphs(config)
     tokenizer = dict(record.tokenizer)
     if record.tokens is not None:
         state = canonical_json(tokenizer.pop("state"))
@@ -112,12 +126,16 @@ def to_bytes(record: ModelRecord) -> bytes:
         "format": "rnnkit",
         "format_version": str(FORMAT_VERSION),
         "rnnkit_version": _rnnkit_version(),
-        "network": canonical_json(_network(record.config)),
+        "network": canonical_json(_network(config)),
         "cell": canonical_json(record.cell),
         "tokenizer": canonical_json(tokenizer),
         "parameters": canonical_json(record.parameters),
         "history": canonical_json(history),
     }
+    if record.solver:
+        arrays = record.solver.tensors
+        tensors |= {SOLVER + name: array for name, array in arrays.items()}
+        metadata["solver"] = canonical_json(record.solver.numbers)
     return encode(tensors, metadata)
 
 
@@ -129,14 +147,33 @@ def from_bytes(data: bytes) -> ModelRecord:
     ModelFormatError
         When anything in it is wrong; the message says what.
     """
-    tensors, metadata = read_model(data)
-    missing = {*METADATA, "rnnkit_version"} - set(metadata)
+    return _read(data, with_solver=True)
+
+
+def _read(source: bytes | BufferedIOBase, with_solver: bool) -> ModelRecord:
+    """Read the content of a file; the weights go straight to their place."""
+    file = ModelFile(source)
+    try:
+        record = _read_record(file, with_solver)
+    except ModelFormatError:
+        file.check()  # damage would explain it
+        raise
+    file.fill(record.weights)
+    return record
+
+
+def _read_record(file: ModelFile, with_solver: bool) -> ModelRecord:
+    """Return all that a file holds but the values of the weights."""
+    names = [name for name in file.names if not name.startswith(SOLVER)]
+    tensors = {name: file.read(name) for name in names}
+    missing = {*METADATA, "rnnkit_version"} - set(file.metadata)
     if missing:
         raise ModelFormatError(f"the metadata have no {min(missing)!r}")
-    facts = {name: _read_object(metadata[name], name) for name in METADATA}
+    facts = {name: _read_object(file.metadata[name], name) for name in METADATA}
     for name in ("cell", "tokenizer"):
         _check_origin(facts[name], name)
-    config = _read_network(facts["network"], tensors)
+    network = Network(_read_network(facts["network"], tensors))
+    _check_shapes(network, file.shapes)
     tokens = None
     if facts["tokenizer"]:
         tokens = _read_vocabulary(tensors)
@@ -147,14 +184,25 @@ def from_bytes(data: bytes) -> ModelRecord:
         curve = tensors.get(name, np.empty(0))
         history[name.partition(".")[2]] = [float(loss) for loss in curve]
     return ModelRecord(
-        config=config,
-        values=_values(tensors, config),
+        network=network,
+        weights=network.no_weights(),
         tokens=tokens,
         cell=facts["cell"],
         tokenizer=facts["tokenizer"],
         parameters=facts["parameters"],
         history=history,
+        solver=_read_solver(file) if with_solver else None,
     )
+
+
+def _read_solver(file: ModelFile) -> SolverRecord | None:
+    """Return the solver's state of a file, if there is one."""
+    text = file.metadata.get("solver")
+    if text is None:
+        return None
+    names = [name for name in file.names if name.startswith(SOLVER)]
+    tensors = {name.removeprefix(SOLVER): file.read(name) for name in names}
+    return SolverRecord(tensors, _read_object(text, "solver"))
 
 
 def _network(config: NetworkConfig) -> dict[str, Any]:
@@ -251,19 +299,13 @@ def _read_graph(tensors: dict[str, np.ndarray], k: int) -> Graph:
     return graph
 
 
-def _values(
-    tensors: dict[str, np.ndarray], config: NetworkConfig
-) -> dict[str, np.ndarray]:
-    """Return the parameters, which stand where core and Python alike expect them."""
-    values = {}
-    for parameter in named_parameters(config):
-        value = tensors.get(parameter.name)
-        if value is None or value.shape != parameter.shape:
+def _check_shapes(network: Network, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Check that the network is the same for Python as for the core."""
+    for parameter in network.parameters:
+        if shapes.get(parameter.name) != parameter.shape:
             raise ModelFormatError(
                 f"tensor {parameter.name!r} does not have the shape {parameter.shape}"
             )
-        values[parameter.name] = value
-    return values
 
 
 def _read_vocabulary(tensors: dict[str, np.ndarray]) -> tuple[str, ...]:

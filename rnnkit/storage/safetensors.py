@@ -6,6 +6,7 @@ tensors and strings has one encoding.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -73,8 +74,15 @@ def strict_json(text: str | bytes, what: str) -> Any:
     def constant(name: str) -> None:
         raise ModelFormatError(f"{what} holds {name}, which is no JSON number")
 
+    def real(digits: str) -> float:
+        if math.isinf(value := float(digits)):
+            raise ModelFormatError(f"{what} holds {digits[:20]}, which is too large")
+        return value
+
     try:
-        return json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
+        return json.loads(
+            text, object_pairs_hook=pairs, parse_constant=constant, parse_float=real
+        )
     except ModelFormatError:
         raise
     except (ValueError, RecursionError):  # also UnicodeDecodeError, huge integers

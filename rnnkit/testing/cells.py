@@ -16,7 +16,7 @@ import numpy as np
 from rnnkit.compiler import Graph, initialise, trace
 from rnnkit.core import Solver, State, Window, isa, supported_isas
 from rnnkit.errors import CellError
-from rnnkit.model import NetworkConfig
+from rnnkit.model import Network, NetworkConfig
 from rnnkit.storage.model_file import ModelRecord, save_model
 from rnnkit.testing.bench import N_STEPS, VOCAB_SIZE, Array, Batch, Bench, Result
 from rnnkit.testing.blame import LARGEST, line_to_blame
@@ -488,7 +488,9 @@ class CellTests:
         tensors = (np.asarray(tensor, bench.dtype) for tensor in bench.tensors)
         values = dict(zip(names, tensors, strict=True))
         path = folder / f"{bench.dtype}.rnn"
-        save_model(path, ModelRecord(config, values, None, {}, {}))
+        network = Network(config)
+        weights = network.weights(values)
+        save_model(path, ModelRecord(network, weights, None, {}, {}))
         return path
 
 

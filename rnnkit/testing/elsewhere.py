@@ -64,10 +64,11 @@ def answer(path: str, answer: str) -> None:
 def arrays_of(path: Path) -> dict[str, Array]:
     """What a window gives, forward and backward, with the weights of a model file."""
     record = load_model(path)
+    config = record.network.config
     bench = Bench(
-        record.config.graphs,
-        dtype=record.config.dtype,
+        config.graphs,
+        dtype=config.dtype,
         flags=True,
-        tensors=list(record.values.values()),
+        tensors=list(record.network.values(record.weights).values()),
     )
     return dict(bench.run(Batch.random(flags=True)).items())

@@ -244,6 +244,71 @@ class Trainer:
                 name, at = f"state.{layer}.{k}", (layer, k)
                 yield name, partial(state.get, *at), partial(state.set, *at)
 
+    # ------------------------------------------------------------- between two passes
+
+    def solver_state(self) -> tuple[Tensors, dict[str, Any]]:
+        """Return what the next `partial_fit` depends on, beside `answer` and `history`.
+
+        Names end in that of a parameter: `moment.M.NAME`, and `weights.NAME` where
+        `answer` is an average; `state.L.K` is where a running text stopped.
+        """
+        names = [p.name for p in self.network.parameters]
+        solver, average = self.solver.state(), self._average
+        tensors = {
+            f"moment.{m}.{name}": array
+            for m, moment in enumerate(solver["moments"])
+            for name, array in zip(names, moment, strict=True)
+        }
+        if average.weights is not None:
+            values = self.network.values(self.weights)
+            tensors |= {f"weights.{name}": value for name, value in values.items()}
+        if self._last_state is not None and self.config.carry_state:
+            for layer, k in self._cell_states():
+                tensors[f"state.{layer}.{k}"] = self._last_state.get(layer, k)[-1]
+        numbers = {
+            "seed": self.config.seed,
+            "n_updates": self.n_updates,
+            "solver_steps": solver["steps"],
+            "schedule": self._schedule and self._schedule.numbers(),
+            "average": average.numbers(),
+        }
+        return tensors, numbers
+
+    def load_solver_state(
+        self, tensors: Tensors, numbers: dict[str, Any], history: History
+    ) -> None:
+        """Go on as the trainer would that has given them; the weights are its answer.
+
+        Raises
+        ------
+        KeyError, ValueError
+            Something is missing, or has another shape.
+        """
+        names = [p.name for p in self.network.parameters]
+        moments = [
+            [tensors[f"moment.{m}.{name}"] for name in names]
+            for m in range(len(self.solver.state()["moments"]))
+        ]
+        self.solver.load_state({"steps": numbers["solver_steps"], "moments": moments})
+        self._average.restore(numbers["average"], self.weights)
+        if self._average.weights is not None:
+            values = {name: tensors[f"weights.{name}"] for name in names}
+            self.weights.assign(self.network.weights(values))
+        if numbers["schedule"]:
+            self._schedule = self._new_schedule()
+            self._schedule.restore(numbers["schedule"])
+        if any(name.startswith("state.") for name in tensors):
+            self._last_state = State(self.weights, self.network.programs(), 1)
+            for layer, k in self._cell_states():
+                self._last_state.set(layer, k, tensors[f"state.{layer}.{k}"][None])
+        self.n_updates = numbers["n_updates"]
+        self.history = history
+
+    def _cell_states(self) -> Iterator[tuple[int, int]]:
+        """Yield layer and index of each state that a plain step has."""
+        for layer, program in enumerate(self.network.programs()):
+            yield from ((layer, k) for k in range(program.n_states))
+
     # ---------------------------------------------------------------------- the loop
 
     def _new_run(
@@ -253,18 +318,22 @@ class Trainer:
         if config.early_stopping:
             patience = Patience(config.n_iter_no_change, config.tol)
         return Run(
-            Schedule(
-                config.learning_rate,
-                config.learning_rate_init,
-                n_iter_no_change=config.n_iter_no_change,
-                tol=config.tol,
-                decay=config.learning_rate_decay,
-                decay_start=config.decay_start,
-                warmup_steps=config.warmup_steps,
-            ),
+            self._new_schedule(),
             patience,
             Budget(max_iter * windows.n_steps, max_time),
             self._initial_state(windows),
+        )
+
+    def _new_schedule(self) -> Schedule:
+        config = self.config
+        return Schedule(
+            config.learning_rate,
+            config.learning_rate_init,
+            n_iter_no_change=config.n_iter_no_change,
+            tol=config.tol,
+            decay=config.learning_rate_decay,
+            decay_start=config.decay_start,
+            warmup_steps=config.warmup_steps,
         )
 
     def _train(
@@ -449,11 +518,10 @@ class Trainer:
         state = self._initial_state(windows)
         if self._last_state is None or not windows.carry_state:
             return state
-        for layer, program in enumerate(self.network.programs()):  # the cell's states
-            for k in range(program.n_states):
-                rows = state.get(layer, k)
-                rows[0] = self._last_state.get(layer, k)[-1]
-                state.set(layer, k, rows)
+        for layer, k in self._cell_states():
+            rows = state.get(layer, k)
+            rows[0] = self._last_state.get(layer, k)[-1]
+            state.set(layer, k, rows)
         return state
 
     def _explained(self, error: NonFiniteError, where: str) -> NonFiniteError:
