@@ -107,7 +107,7 @@ static int32_t next_token(rnnkit_stream *stream, const rnnkit_generation *how,
     rk_control(stream->scores, n_tokens, &controls, ids, how->n_prompt + n, n,
                stream->ranked);
     return rk_draw(stream->scores, n_tokens, &draw, rk_uniform(how->seed, how->number, n),
-                   stream->ranked, stream->cumulative);
+                   stream->ranked, stream->shares);
 }
 
 rnnkit_status rnnkit_stream_generate(rnnkit_stream *stream, const rnnkit_generation *how,

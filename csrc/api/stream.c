@@ -39,10 +39,10 @@ static enum rk_status alloc_stream(rnnkit_stream *stream, struct rk_error *error
     stream->log_probabilities = rk_alloc(n * rk_real_size(network->dtype));
     stream->floats = is_float ? stream->log_probabilities : rk_alloc(n * sizeof(float));
     stream->scores = rk_alloc(n * sizeof *stream->scores);
-    stream->cumulative = rk_alloc(n * sizeof *stream->cumulative);
+    stream->shares = rk_alloc(n * sizeof *stream->shares);
     stream->ranked = rk_alloc(n * sizeof *stream->ranked);
     if (!stream->log_probabilities || !stream->floats || !stream->scores ||
-        !stream->cumulative || !stream->ranked)
+        !stream->shares || !stream->ranked)
         return rk_fail(error, RK_NOMEM, "no memory for a stream over %zu tokens", n);
     enum rk_status status =
         rk_state_create(&stream->state, weights, programs, n_layers, 1, error);
@@ -100,7 +100,7 @@ void rnnkit_stream_free(rnnkit_stream *stream)
         rk_free(stream->floats);
     rk_free(stream->log_probabilities);
     rk_free(stream->scores);
-    rk_free(stream->cumulative);
+    rk_free(stream->shares);
     rk_free(stream->ranked);
     rk_window_free(stream->token);
     rk_window_free(stream->text);

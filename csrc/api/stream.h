@@ -20,7 +20,7 @@ struct rnnkit_stream {
     void *log_probabilities; /* in the model's type */
     float *floats;           /* the same */
     double *scores;          /* scratch: of all tokens */
-    double *cumulative;
+    double *shares;
     int32_t *ranked;
 };
 

@@ -38,86 +38,122 @@ static bool is_before(const double *scores, int32_t a, int32_t b)
     return x > y || (x == y && a < b);
 }
 
-/* ids[0 .. n) is a heap, with its first or its last in order on top, but for element i. */
-static void sift(const double *scores, int32_t *ids, size_t n, size_t i, bool first_on_top)
+/* ids[0 .. n) is a heap with its last in order on top, but for its element i. */
+static void sift(const double *scores, int32_t *ids, size_t n, size_t i)
 {
     int32_t id = ids[i];
     for (size_t child; (child = 2 * i + 1) < n; i = child) {
-        if (child + 1 < n && is_before(scores, ids[child], ids[child + 1]) != first_on_top)
+        if (child + 1 < n && is_before(scores, ids[child], ids[child + 1]))
             child++;
-        if (is_before(scores, id, ids[child]) == first_on_top)
+        if (!is_before(scores, id, ids[child]))
             break;
         ids[i] = ids[child];
     }
     ids[i] = id;
 }
 
-static void make_heap(const double *scores, int32_t *ids, size_t n, bool first_on_top)
-{
-    for (size_t i = n / 2; i-- > 0;)
-        sift(scores, ids, n, i, first_on_top);
-}
-
-/* Moves the top of a heap of *n behind it. */
-static int32_t heap_pop(const double *scores, int32_t *ids, size_t *n, bool first_on_top)
-{
-    int32_t top = ids[0];
-    ids[0] = ids[--*n];
-    ids[*n] = top;
-    if (*n > 0)
-        sift(scores, ids, *n, 0, first_on_top);
-    return top;
-}
-
-/* The k likeliest in any order. */
+/* The k likeliest; a heap, unless they are all. */
 static void keep_likeliest(const double *scores, size_t n, size_t k, int32_t *ids)
 {
     for (size_t i = 0; i < k; i++)
         ids[i] = (int32_t)i;
     if (k == n)
         return;
-    make_heap(scores, ids, k, false);
+    for (size_t i = k / 2; i-- > 0;)
+        sift(scores, ids, k, i);
     for (size_t i = k; k > 0 && i < n; i++)
         if (is_before(scores, (int32_t)i, ids[0])) {
             ids[0] = (int32_t)i;
-            sift(scores, ids, k, 0, false);
+            sift(scores, ids, k, 0);
         }
 }
 
 void rk_likeliest(const double *scores, size_t n, size_t k, int32_t *ids)
 {
     keep_likeliest(scores, n, k, ids);
-    make_heap(scores, ids, k, false);
-    for (size_t left = k; left > 1;) /* the last goes to the end, again and again */
-        heap_pop(scores, ids, &left, false);
+    for (size_t i = k / 2; i-- > 0;)
+        sift(scores, ids, k, i);
+    for (size_t left = k; left > 1;) { /* the last goes to the end, again and again */
+        int32_t last = ids[0];
+        ids[0] = ids[--left];
+        ids[left] = last;
+        sift(scores, ids, left, 0);
+    }
 }
 
-/* Ranks are found one after another, the likeliest first, until the draw is sure: most
- * often a few of many. Rank r then stands in ids[kept - 1 - r]. */
-int32_t rk_draw(const double *scores, size_t n, const struct rk_draw_options *how,
-                double uniform, int32_t *ids, double *cumulative)
+/* Brings an id to its place in the order of ids[first .. end), those before it in front of
+ * it; returns the place. No score is NaN. Swaps without asking: which way a comparison goes
+ * cannot be foreseen, and to guess it costs more than all else. */
+static size_t place_one(const double *scores, int32_t *ids, size_t first, size_t end)
 {
-    size_t kept = how->top_k > 0 && how->top_k < n ? how->top_k : n, rank = 0;
+    size_t middle = first + (end - first) / 2, place = first;
+    int32_t pivot = ids[middle];
+    double score = scores[pivot];
+    ids[middle] = ids[--end];
+    for (size_t i = first; i < end; i++) {
+        int32_t id = ids[i];
+        ids[i] = ids[place];
+        ids[place] = id;
+        place += (scores[id] > score) | ((scores[id] == score) & (id < pivot));
+    }
+    ids[end] = ids[place];
+    ids[place] = pivot;
+    return place;
+}
+
+/* The first rank at which the sum of shares reaches `target`, or is above it where it must
+ * be `beyond`; ids[rank] is then the token of this rank, and the likelier ones stand in
+ * front. Looks on one side of one rank after another, so that nothing need be sorted. */
+static size_t find_rank(const double *scores, const double *shares, int32_t *ids, size_t n,
+                        double target, bool beyond)
+{
+    size_t first = 0, end = n;
+    double sum = 0; /* of the ranks before `first` */
+    while (end - first > 1) {
+        size_t place = place_one(scores, ids, first, end);
+        double upto = sum;
+        for (size_t i = first; i < place; i++)
+            upto += shares[ids[i]];
+        double with = upto + shares[ids[place]];
+        if (beyond ? upto > target : upto >= target) {
+            end = place > first ? place : first + 1;
+        } else if (place + 1 == end || (beyond ? with > target : with >= target)) {
+            return place;
+        } else {
+            sum = with;
+            first = place + 1;
+        }
+    }
+    return first;
+}
+
+int32_t rk_draw(const double *scores, size_t n, const struct rk_draw_options *how,
+                double uniform, int32_t *ids, double *shares)
+{
+    size_t kept = how->top_k > 0 && how->top_k < n ? how->top_k : n, n_shares = 0;
     if (how->temperature == 0)
         kept = 1;
     keep_likeliest(scores, n, kept, ids);
-    if (kept == 1)
-        return ids[0];
-    make_heap(scores, ids, kept, true);
-    double sum = 0, reached = 0, best = scores[ids[0]];
-    for (size_t i = 0; i < kept; i++)
-        sum += exp((scores[ids[i]] - best) / how->temperature);
-    bool is_cut = how->top_p < 1;
-    double target = (is_cut ? how->top_p : uniform) * sum;
-    size_t left = kept;
-    do {
-        int32_t id = heap_pop(scores, ids, &left, true);
-        reached += exp((scores[id] - best) / how->temperature);
-        cumulative[rank++] = reached;
-    } while (left > 0 && (is_cut ? reached < target : reached <= target));
-    size_t drawn =
-        is_cut ? 0 : rank - 1; /* within what top_p has kept, or the last found */
-    while (drawn + 1 < rank && cumulative[drawn] <= uniform * reached)
-        drawn++;
-    return ids[kept - 1 - drawn];
+    int32_t best = ids[0];
+    for (size_t i = 1; i < kept; i++)
+        if (is_before(scores, ids[i], best))
+            best = ids[i];
+    double sum = 0;
+    for (size_t i = 0; i < kept; i++) {
+        int32_t id = ids[i];
+        shares[id] = exp((scores[id] - scores[best]) / how->temperature);
+        if (shares[id] > 0) { /* what is barred has no share, NaN neither */
+            ids[n_shares++] = id;
+            sum += shares[id];
+        }
+    }
+    if (n_shares == 0)
+        return best;
+    if (how->top_p < 1) {
+        n_shares = 1 + find_rank(scores, shares, ids, n_shares, how->top_p * sum, false);
+        sum = 0;
+        for (size_t i = 0; i < n_shares; i++)
+            sum += shares[ids[i]];
+    }
+    return ids[find_rank(scores, shares, ids, n_shares, uniform * sum, true)];
 }

@@ -36,9 +36,10 @@ struct rk_draw_options {
     double top_p;       /* keep the fewest that hold this share */
 };
 
-/* Draws one token: `uniform` falls into the cumulative sum over the ranks that are kept.
- * `ids` has room for n, `cumulative` too. */
+/* Draws one token: where `uniform` falls into the sum of shares over the ranks that are
+ * kept, the likeliest first. What has no share is never drawn unless nothing has one. `ids`
+ * has room for n, `shares` too. */
 int32_t rk_draw(const double *scores, size_t n, const struct rk_draw_options *how,
-                double uniform, int32_t *ids, double *cumulative);
+                double uniform, int32_t *ids, double *shares);
 
 #endif

@@ -1018,13 +1018,13 @@ def draw(const double[::1] scores not None, double uniform, *, double temperatur
     cdef size_t n = positive("the number of scores", scores.shape[0])
     cdef rk.rk_draw_options how
     cdef int32_t[::1] ids = np.empty(n, np.int32)
-    cdef double[::1] cumulative = np.empty(n)
+    cdef double[::1] shares = np.empty(n)
     cdef int32_t token
     how.temperature = temperature
     how.top_k = top_k
     how.top_p = top_p
     with nogil:
-        token = rk.rk_draw(&scores[0], n, &how, uniform, &ids[0], &cumulative[0])
+        token = rk.rk_draw(&scores[0], n, &how, uniform, &ids[0], &shares[0])
     return token
 
 

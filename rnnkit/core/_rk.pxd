@@ -95,7 +95,7 @@ cdef extern from "sampling/sampling.h" nogil:
                     const int32_t *ids, size_t n_ids, size_t n_new, int32_t *scratch)
     double rk_uniform(uint64_t seed, uint64_t stream, uint64_t position)
     int32_t rk_draw(const double *scores, size_t n, const rk_draw_options *how,
-                    double uniform, int32_t *ids, double *cumulative)
+                    double uniform, int32_t *ids, double *shares)
 
 cdef extern from "modelfile/checksum.h" nogil:
     uint64_t rk_checksum(const void *data, size_t n_bytes, uint64_t seed)
