@@ -3,9 +3,10 @@
 
     python examples/choose_defaults.py --data $RNNKIT_DATA -o defaults
 
-trains small models on texts of five kinds, each with the defaults and with one setting
-changed at a time, and writes `defaults.json` and `defaults.md`, a table of validation
-losses. It goes on behind the last model that is in the file.
+trains small models on texts of five kinds, each with the settings that became the
+defaults and with one of them changed at a time, and writes `defaults.json` and
+`defaults.md`, a table of validation losses. It goes on behind the last model that is in
+the file.
 """
 
 import argparse
@@ -20,28 +21,30 @@ from rnnkit import RNNLanguageModel
 from rnnkit.datasets import load_python_topics
 from rnnkit.errors import NonFiniteError
 
+CHOSEN = {
+    "learning_rate": "one_cycle",
+    "learning_rate_init": 8e-3,
+    "max_grad_norm": 1.0,
+    "dropout": 0.1,
+}
 CHANGES = [
     {},
     {"learning_rate_init": 1e-3},
     {"learning_rate_init": 2e-3},
-    {"learning_rate_init": 8e-3},
-    {"learning_rate": "constant", "learning_rate_init": 1e-3},
-    {"learning_rate": "constant", "learning_rate_init": 4e-3},
-    {"learning_rate": "linear"},
-    {"learning_rate": "cosine"},
-    {"max_grad_norm": 0.25},
-    {"max_grad_norm": 5.0},
+    {"learning_rate_init": 4e-3},
+    {"learning_rate_init": 1.6e-2},
+    {
+        "learning_rate": "constant",
+        "learning_rate_init": 1e-3,
+        "max_grad_norm": 5.0,
+        "dropout": 0.0,
+    },
     {"dropout": 0.0},
     {"dropout": 0.2},
     {"batch_size": 16},
-    {"batch_size": 64},
     {"bptt": 32},
-    {"bptt": 128},
-    {"solver": "adamw", "alpha": 0.01},
-    {"tie_weights": True},
-    {"num_layers": 2},
     {"cell": "gru"},
-    {"cell": "layer_norm_lstm"},
+    {"num_layers": 2},
 ]
 
 
@@ -54,7 +57,7 @@ def main():
         for name, (train, valid, reading) in texts.items():
             key = f"{name}: {label(change)}"
             if key not in found:
-                found[key] = loss(train, valid, reading | change, arguments)
+                found[key] = loss(train, valid, CHOSEN | reading | change, arguments)
                 write(path, json.dumps(found, indent=1) + "\n")
                 print(key, found[key], flush=True)
     write(path.with_suffix(".md"), table(found, list(texts)))
@@ -81,16 +84,16 @@ def loss(train, valid, settings, arguments):
 
 
 def label(change):
-    return ", ".join(f"{name} {value}" for name, value in change.items()) or "defaults"
+    return ", ".join(f"{name} {value}" for name, value in change.items()) or "chosen"
 
 
 def table(found, names):
-    """Losses, a row for each setting; at its end the mean excess over the defaults."""
+    """Losses, a row for each setting; and its mean difference from the first one."""
     lines = [
         "| setting | " + " | ".join(names) + " | mean difference |",
         "|---|" + "---|" * (len(names) + 1),
     ]
-    base = np.array([found[f"{name}: defaults"] for name in names])
+    base = np.array([found[f"{name}: chosen"] for name in names])
     for change in CHANGES:
         row = np.array([found[f"{name}: {label(change)}"] for name in names], float)
         cells = " | ".join(f"{value:.3f}" for value in row)

@@ -21,12 +21,14 @@ CHARACTERS = {"tokenizer": "char", "carry_state": True, "num_layers": 2}
 ZAREMBA = WORDS | {
     "cell": "lstm",
     "cell__forget_bias": 0.0,
+    "dropout": 0.0,
     "batch_size": 20,
     "solver": "sgd",
     "learning_rate": "exponential",
 }
 LAYER_NORM = CHARACTERS | {
     "cell": "layer_norm_lstm",
+    "solver": "adam",
     "batch_size": 32,
     "bptt": 64,
     "learning_rate": "one_cycle",
@@ -124,6 +126,7 @@ RECIPES: dict[str, dict[str, Any]] = {
             "cell__rank": 40,
             "hidden_size": 208,
             "tie_weights": True,
+            "dropout": 0.0,
             "input_dropout": 0.25,
             "hidden_dropout": 0.25,
             "output_dropout": 0.3,
@@ -184,6 +187,7 @@ RECIPES: dict[str, dict[str, Any]] = {
             "batch_size": 64,
             "bptt": 32,
             "dropout": 0.2,
+            "solver": "adam",
             "learning_rate": "one_cycle",
             "learning_rate_init": 6e-3,
             "max_grad_norm": 1.0,
@@ -196,6 +200,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         | {
             "cell": "lstm",
             "hidden_size": 128,
+            "dropout": 0.0,
             "batch_size": 50,
             "bptt": 50,
             "solver": "rmsprop",

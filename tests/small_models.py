@@ -12,6 +12,13 @@ from rnnkit.testing import reference
 from rnnkit.tokenizers import Tokenizer
 
 N_IDS = 6  # and the end of a document
+# Training at one rate and without masks, in which two passes are a fit of two epochs.
+PLAIN = {
+    "dropout": 0.0,
+    "learning_rate": "constant",
+    "learning_rate_init": 1e-3,
+    "max_grad_norm": 5.0,
+}
 LENGTHS = (0, 1, 3, 17, 65, 2, 0, 30)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.base import clone
+from small_models import PLAIN
 
 import rnnkit
 from rnnkit import ByteTokenizer, CharTokenizer, RNNLanguageModel, WordTokenizer
@@ -19,7 +20,7 @@ from rnnkit.training.trainer import Trainer
 OLD = ["the cat sat on the mat", "the dog sat on the rug", "a cat ran off"] * 20
 NEW = ["the ship sails on the sea", "a ship sank in the sea", "the dog swam"] * 20
 NEW_WORDS = ["sea", "ship", "in", "sails", "sank", "swam"]  # by falling frequency
-SMALL: dict[str, Any] = {
+SMALL: dict[str, Any] = PLAIN | {
     "hidden_size": 6, "max_iter": 4, "random_state": 0, "n_threads": 1,
     "learning_rate_init": 0.02,
 }  # fmt: skip

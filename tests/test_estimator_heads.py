@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from small_models import PLAIN
 
 import rnnkit
 from rnnkit import RNNLanguageModel
@@ -36,8 +37,8 @@ TEXTS = texts()
 
 
 def make(**params: Any) -> RNNLanguageModel:
-    defaults = {"hidden_size": 8, "max_iter": 2, "random_state": 0, "n_threads": 1}
-    return RNNLanguageModel(**{**defaults, **params})
+    small = {"hidden_size": 8, "max_iter": 2, "random_state": 0, "n_threads": 1}
+    return RNNLanguageModel(**PLAIN | small | params)
 
 
 def bits(lm: RNNLanguageModel) -> bytes:

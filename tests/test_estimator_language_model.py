@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_models import PLAIN
 
 from rnnkit import RNNLanguageModel
 from rnnkit.cells import GRU, LSTM, RNN, Cell, tanh
@@ -34,8 +35,8 @@ TEXTS = [
 
 def make(**params: Any) -> RNNLanguageModel:
     """A model small enough to train in a blink."""
-    defaults = {"hidden_size": 7, "max_iter": 3, "random_state": 0, "n_threads": 1}
-    return RNNLanguageModel(**{**defaults, **params})
+    small = {"hidden_size": 7, "max_iter": 3, "random_state": 0, "n_threads": 1}
+    return RNNLanguageModel(**PLAIN | small | params)
 
 
 def bits(lm: RNNLanguageModel) -> bytes:
@@ -596,3 +597,18 @@ def test_no_warnings_in_ordinary_use() -> None:
         warnings.simplefilter("error")
         lm = make(num_layers=2, dropout=0.1, early_stopping=True).fit(TEXTS * 5)
         lm.score(TEXTS), lm.generate("the"), lm.transform(TEXTS)
+
+
+def test_the_schedule_that_is_chosen_hangs_on_what_is_known_of_the_end() -> None:
+    chosen = {"learning_rate": "auto", "learning_rate_init": 0.02}
+    for named, how in (("one_cycle", {}), ("plateau", {"early_stopping": True})):
+        auto, told = (
+            make(**chosen | how | changes).fit(TEXTS * 5)
+            for changes in ({}, {"learning_rate": named})
+        )
+        assert bits(auto) == bits(told)
+    auto, told = (
+        make(**chosen | changes).partial_fit(TEXTS * 5)
+        for changes in ({}, {"learning_rate": "constant"})
+    )
+    assert bits(auto) == bits(told)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from lstm_oracle import RegularisedLSTM, assert_gradients
 from sklearn.base import clone
+from small_models import PLAIN
 from test_regularisers import NoRecurrentMatrix, OutputIsNoState
 
 import rnnkit
@@ -33,8 +34,8 @@ ALL = {name: value for name, (_, value) in EACH.items()}
 
 
 def make(**params: Any) -> RNNLanguageModel:
-    defaults = {"hidden_size": 6, "max_iter": 2, "random_state": 3, "n_threads": 1}
-    return RNNLanguageModel(**{**defaults, **params})
+    small = {"hidden_size": 6, "max_iter": 2, "random_state": 3, "n_threads": 1}
+    return RNNLanguageModel(**PLAIN | small | params)
 
 
 def bits(lm: RNNLanguageModel) -> bytes:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dynamic evaluation against its equations, with gradients by a complex step."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from rnnkit.cells import IRNN, LSTM
 from rnnkit.cells.base import Cell
 from rnnkit.compiler import trace
 from rnnkit.errors import InputError, InputTypeError, NonFiniteError, ParameterError
-from rnnkit.model import Network, NetworkConfig
+from rnnkit.model import Head, Network, NetworkConfig
 from rnnkit.runtime import LanguageModel, NeuralCache, Options
 from rnnkit.runtime.encoder import IdEncoder
 from rnnkit.runtime.scorer import Scorer
@@ -274,9 +275,26 @@ def test_a_cache_stands_on_weights_that_go_on_learning(carry_state: bool) -> Non
 
 
 def test_steps_that_are_too_large_say_what_to_change() -> None:
-    dynamic = DynamicEvaluation(make_model("float32"), learning_rate=1e38)
-    with pytest.raises(NonFiniteError, match="use a smaller learning_rate"):
-        dynamic.score(make_documents())
+    for rate in (1e3, 1e38):  # the first loss is huge, the second infinite
+        dynamic = DynamicEvaluation(make_model("float32"), learning_rate=rate)
+        with pytest.raises(NonFiniteError, match=r"ran away.*a smaller learning_rate"):
+            dynamic.score(make_documents())
+
+
+def test_a_sampled_head_is_scored_with_all_tokens() -> None:
+    whole, documents = make_model(carry_state=True), make_documents()
+    config = replace(whole.network.config, head=Head("sampled", n_samples=3))
+    sampled = LanguageModel.from_values(
+        config, dict(whole.params), whole.encoder, whole.options
+    )
+    rms = gradient_rms(sampled, documents)
+    for name, expected in gradient_rms(whole, documents).items():
+        np.testing.assert_array_equal(rms[name], expected)
+    found, expected = (
+        DynamicEvaluation(model, learning_rate=1e-3, rms=rms).score_samples(documents)
+        for model in (sampled, whole)
+    )
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize(

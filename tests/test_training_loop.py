@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from small_models import PLAIN
 
 from rnnkit import RNNLanguageModel
 from rnnkit.core import State, Window
@@ -29,7 +30,7 @@ def model(**parameters):
         "vocabulary": list(WORDS), "hidden_size": 6, "bptt": 4, "batch_size": 2,
         "max_iter": 3, "random_state": 3, "n_threads": 1, "dtype": "float64",
     }  # fmt: skip
-    return RNNLanguageModel(**defaults | parameters)
+    return RNNLanguageModel(**PLAIN | defaults | parameters)
 
 
 def values(lm):

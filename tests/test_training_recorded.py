@@ -16,6 +16,7 @@ RECIPE: dict[str, Any] = {
     "tokenizer": None, "vocabulary": N_IDS, "hidden_size": 13, "num_layers": 2,
     "bptt": 10, "batch_size": 4, "max_grad_norm": 0.5, "alpha": 0.01,
     "carry_state": True, "dtype": "float64", "n_threads": 1, "max_iter": 0,
+    "dropout": 0.0, "learning_rate": "constant",
 }  # fmt: skip
 RATES = {"adam": 0.01, "adamw": 0.01, "sgd": 0.5}
 PYTORCH = {

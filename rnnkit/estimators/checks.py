@@ -168,7 +168,7 @@ PARAMETERS: dict[str, tuple[Check, str]] = {
     "max_time": real(0, brackets="()", none=True),
     "solver": choice(*SOLVERS),
     "learning_rate_init": real(0, brackets="()"),
-    "learning_rate": choice(*SCHEDULES),
+    "learning_rate": choice("auto", *SCHEDULES),
     "learning_rate_decay": real(0, 1, brackets="()", none=True),
     "decay_start": integer(1),
     "warmup_steps": integer(0),

@@ -39,6 +39,7 @@ from rnnkit.runtime.sampling import seed_from
 from rnnkit.runtime.scoring import Evaluation, evaluate
 from rnnkit.runtime.sweep import Engine
 from rnnkit.training.checkpoints import Checkpoints, seed_of_run
+from rnnkit.training.config import TrainingConfig
 from rnnkit.training.history import History
 from rnnkit.training.schedules import TIMED
 from rnnkit.training.split import hold_out
@@ -93,7 +94,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         before it, the first one than the layer has.
     n_samples : int, default=1024
         Of head "sampled": how many tokens are drawn for each window.
-    dropout : float, default=0.0
+    dropout : float, default=0.1
         Rate of dropout behind the embedding, between layers and before the softmax,
         where the next three do not say otherwise.
     input_dropout : float or None, default=None
@@ -142,10 +143,12 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
     solver : str, default="adam"
         "sgd", "adam", "adamw" (weight decay apart from the gradient), "rmsprop" or
         "adagrad".
-    learning_rate_init : float, default=1e-3
+    learning_rate_init : float, default=8e-3
         The learning rate, or the highest one where `learning_rate` changes it.
-    learning_rate : str, default="constant"
-        "constant", "linear", "cosine" or "one_cycle" over the whole training;
+    learning_rate : str, default="auto"
+        "constant", "linear", "cosine" or "one_cycle" over the whole training; "auto":
+        "one_cycle" in `fit`, with `early_stopping` "plateau", and "constant" in
+        `partial_fit`, as far as the end is known;
         "exponential" halves it after each epoch from `decay_start` on; "plateau"
         divides by 4 after each epoch that is not the best; "adaptive" divides by 5
         after `n_iter_no_change` epochs without an improvement by `tol`.
@@ -176,7 +179,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         "softmax"; the losses that are reported do not hold it.
     augmented_temperature : float, default=10.0
         What the logits of both its distributions are divided by.
-    max_grad_norm : float or None, default=5.0
+    max_grad_norm : float or None, default=1.0
         Clip the gradient to this norm over all parameters; None: do not.
     frozen : str, sequence of str, or None, default=None
         Names of `params_` that keep their values, with * for any letters; in a str
@@ -278,7 +281,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         cutoffs: Any = None,
         div_value: float = 4.0,
         n_samples: int = 1024,
-        dropout: float = 0.0,
+        dropout: float = 0.1,
         input_dropout: float | None = None,
         hidden_dropout: float | None = None,
         output_dropout: float | None = None,
@@ -296,8 +299,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         max_iter: int = 10,
         max_time: float | None = None,
         solver: str = "adam",
-        learning_rate_init: float = 1e-3,
-        learning_rate: str = "constant",
+        learning_rate_init: float = 8e-3,
+        learning_rate: str = "auto",
         learning_rate_decay: float | None = None,
         decay_start: int = 1,
         warmup_steps: int = 0,
@@ -310,7 +313,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         projection_alpha: float = 0.0,
         augmented_loss: float = 0.0,
         augmented_temperature: float = 10.0,
-        max_grad_norm: float | None = 5.0,
+        max_grad_norm: float | None = 1.0,
         frozen: Any = None,
         average: bool | float | str = False,
         average_patience: int = 5,
@@ -462,12 +465,13 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         if before is None:
             encoder.learn(text)
             vectors = self._vectors(encoder)
-            trainer = self._new_trainer(encoder, seed, vectors)
+            training = training_config(self, seed)
+            trainer = self._new_trainer(encoder, training, vectors)
         else:
             if grows:
                 before = with_encoder(before, encoder.grown(text), self.embedding)
             encoder = before.encoder
-            trainer = self._trainer_from(before, seed)
+            trainer = self._trainer_from(before, training_config(self, seed))
         windows = self._windows(encoder, documents, weight)
         del X, text, documents  # from here on the ids are enough
         if X_val is not None:
@@ -518,7 +522,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         if self.learning_rate in TIMED:
             raise ParameterError(
                 f"learning_rate={self.learning_rate!r} must know the end of training, "
-                "which partial_fit has not; use 'constant', 'plateau' or 'adaptive'"
+                "which partial_fit has not; use 'auto', 'constant', 'plateau' or "
+                "'adaptive'"
             )
         self._check_no_validation("partial_fit holds nothing out")
         goes_on = self.__sklearn_is_fitted__()
@@ -528,18 +533,16 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         if not goes_on:
             encoder.learn(documents)
         trainer = getattr(self, "_trainer", None)
-        if trainer is None:
-            seed = seed_from(self.random_state)
-            trainer = (
-                self._trainer_from(self._model, seed)
-                if goes_on
-                else self._new_trainer(encoder, seed, self._vectors(encoder))
-            )
+        seed = seed_from(self.random_state) if trainer is None else trainer.config.seed
+        training = training_config(self, seed, endless=True)
+        if trainer is not None:
+            before = trainer.network.config
+            network = network_config(self, encoder, before=before)
+            trainer.go_on_with(network, training)
+        elif goes_on:
+            trainer = self._trainer_from(self._model, training)
         else:
-            trainer.go_on_with(
-                network_config(self, encoder, before=trainer.network.config),
-                training_config(self, trainer.config.seed),
-            )
+            trainer = self._new_trainer(encoder, training, self._vectors(encoder))
         with self._publishing(trainer, encoder, goes_on=True):
             trainer.partial_fit(self._windows(encoder, documents, weight))
         self._trainer = trainer
@@ -564,8 +567,8 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         documents = encoder.read(X, self.input, self.documents)
         weight = check_sample_weight(sample_weight, len(documents))
         encoder.learn(documents)
-        seed = seed_from(self.random_state)
-        trainer = self._new_trainer(encoder, seed, self._vectors(encoder))
+        training = training_config(self, seed_from(self.random_state))
+        trainer = self._new_trainer(encoder, training, self._vectors(encoder))
         return trainer, self._windows(encoder, documents, weight)
 
     def _hold_out(
@@ -586,18 +589,18 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         return vectors
 
     def _new_trainer(
-        self, encoder: Encoder, seed: int, vectors: Vectors | None
+        self, encoder: Encoder, training: TrainingConfig, vectors: Vectors | None
     ) -> Trainer:
         """Return a trainer of new weights."""
         size = vectors.size if vectors else None
         network = Network(network_config(self, encoder, vector_size=size))
-        rng = np.random.default_rng([seed, INITIAL_VALUES])
+        rng = np.random.default_rng([training.seed, INITIAL_VALUES])
         weights = network.initial_weights(rng)
         if vectors:
             vectors.put_into(weights)
-        return Trainer(network, weights, training_config(self, seed))
+        return Trainer(network, weights, training)
 
-    def _trainer_from(self, model: LanguageModel, seed: int) -> Trainer:
+    def _trainer_from(self, model: LanguageModel, training: TrainingConfig) -> Trainer:
         """Return a trainer that goes on with the weights of a model."""
         before = model.network.config
         network = Network(network_config(self, model.encoder, before=before))
@@ -615,7 +618,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
                 "warm_start=False"
             )
         weights = network.weights(model.params)
-        return Trainer(network, weights, training_config(self, seed))
+        return Trainer(network, weights, training)
 
     def _windows(self, encoder: Encoder, documents: list[Any], weight: Any) -> Windows:
         return Windows(

@@ -86,11 +86,15 @@ def equations(config: NetworkConfig) -> list[bytes]:
     return [graph.to_words().tobytes() for graph in config.graphs]
 
 
-def training_config(estimator: Any, seed: int) -> TrainingConfig:
-    """Return how to train."""
+def training_config(
+    estimator: Any, seed: int, *, endless: bool = False
+) -> TrainingConfig:
+    """Return how to train, for a number of epochs or without an end."""
     params = estimator.get_params(deep=False)
     shared = {f.name for f in fields(TrainingConfig)} & set(params)
     settings = {name: params[name] for name in shared}
+    if params["learning_rate"] == "auto":
+        settings["learning_rate"] = _schedule(params, endless)
     shuffle = params["shuffle"]
     settings["shuffle"] = not params["carry_state"] if shuffle is None else shuffle
     settings["dropout"] = _dropout(params)
@@ -102,6 +106,13 @@ def training_config(estimator: Any, seed: int) -> TrainingConfig:
     settings["frozen"] = names(params["frozen"])
     settings["n_threads"] = resolve_threads(params["n_threads"])
     return TrainingConfig(**settings, seed=seed)
+
+
+def _schedule(params: dict[str, Any], endless: bool) -> str:
+    """Return the schedule that suits what is known of the end."""
+    if endless:
+        return "constant"
+    return "plateau" if params["early_stopping"] else "one_cycle"
 
 
 def _dropout(params: dict[str, Any]) -> Dropout:

@@ -7,6 +7,7 @@ gives is a `Scorer` like those of the runtime.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from rnnkit.core import State, Window
 from rnnkit.errors import InputError, NonFiniteError, ParameterError
-from rnnkit.model import Network
+from rnnkit.model import Head, Network
 from rnnkit.runtime.corpus import Corpus
 from rnnkit.runtime.model import LanguageModel
 from rnnkit.runtime.requests import check_integer, check_real
@@ -24,6 +25,7 @@ from rnnkit.training.windows import Windows
 
 SEGMENT = 5  # tokens; rates and decays below are for segments of so many
 RATES, DECAYS = (3e-5, 5e-5, 1e-4), (1e-3, 2e-3, 5e-3)
+RUN_AWAY = 100.0  # nats a token, which no weights reach that still predict
 PLAIN_RATES, PLAIN_DECAYS = (0.01, 0.03, 0.1, 0.3), (0.0, 1e-2)
 
 
@@ -84,7 +86,7 @@ class DynamicEvaluation(NetworkScorer):
         self.rms = None if rms is None else _checked(rms, self.model)
         self.encoder = self.model.encoder
         self.options = self.model.options
-        self.network = self.model.network
+        self.network = _learner(self.model.network)
 
     @classmethod
     def tuned(
@@ -103,7 +105,7 @@ class DynamicEvaluation(NetworkScorer):
         scores = cls.grid(model, X, learning_rates=rates, decays=pulls, **settings)
         if not np.isfinite(scores).any():
             raise NonFiniteError(
-                f"the loss is not finite with any of learning_rates={list(rates)}: "
+                f"the weights run away with any of learning_rates={list(rates)}: "
                 "try smaller ones"
             )
         i, j = map(int, np.unravel_index(int(scores.argmax()), scores.shape))
@@ -137,7 +139,7 @@ class DynamicEvaluation(NetworkScorer):
         Returns
         -------
         (len(learning_rates), len(decays)) array
-            Mean log-likelihoods per token; -inf where the loss is not finite.
+            Mean log-likelihoods per token; -inf where the weights ran away.
         """
         rates, pulls = _grid(rms, segment, learning_rates, decays)
         found = [
@@ -204,10 +206,10 @@ class _Reader:
             targets=targets[:, None].copy(),
             n_threads=self._n_threads,
         )
-        if not math.isfinite(loss):
+        if not loss < RUN_AWAY:
             raise NonFiniteError(
-                f"the adapted weights give a loss of {loss}: use a smaller "
-                "learning_rate, or more decay"
+                f"the adapted weights ran away, to a loss of {loss:.4g} nats a token: "
+                "use a smaller learning_rate, or more decay"
             )
         return self._window
 
@@ -216,7 +218,7 @@ class _Reader:
         self._window.backward(n_threads=self._n_threads)
         for i, parameter in enumerate(self._network.parameters):
             value, step = self._values[i], self._window.gradient(i)
-            # Steps that are too large are told of when the loss is not finite.
+            # Steps that are too large are told of when the loss is.
             with np.errstate(over="ignore", invalid="ignore"):
                 step *= self._rates[i]
                 if self._pulls is not None:
@@ -264,7 +266,7 @@ def gradient_rms(
         By parameter, in the shapes of `params`.
     """
     model = unwrapped(model, LanguageModel)
-    network = model.network
+    network = _learner(model.network)
     weights = network.weights(model.params)
     corpus = model.encoder.encode(model._read(X)).targets(model.encoder.end_id)
     carry_state = model.options.carry_state
@@ -295,6 +297,13 @@ def gradient_rms(
         p.name: np.sqrt(square / windows.n_windows).astype(dtype)
         for p, square in zip(network.parameters, squares, strict=True)
     }
+
+
+def _learner(network: Network) -> Network:
+    """Return the network whose loss is exact: a sampled head's is among a sample."""
+    if network.config.head.kind != "sampled":
+        return network
+    return Network(replace(network.config, head=Head()))
 
 
 def _grid(
