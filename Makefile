@@ -22,7 +22,7 @@ index; behind a proxy set HTTPS_PROXY, then run make again."
 
 NATIVE := setup.py pyproject.toml tools/amalgamate.py include/rnnkit.h $(wildcard csrc/*/*.[ch] rnnkit/core/*.p[yx][xd])
 # What the kernels and the core compute is tested under each instruction set.
-CAPPED := $(wildcard $(addprefix tests/test_,core*.py program.py heads*.py solvers.py \
+CAPPED := $(wildcard $(addprefix tests/test_,core*.py int8.py program.py heads*.py solvers.py \
     cells*.py against_torch.py runtime.py estimator_language_model.py))
 
 .PHONY: demo test check-long bench lint lib install-lib amalgamation clean

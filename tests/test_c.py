@@ -7,6 +7,7 @@ import pytest
 from build_c import build_tests, has_openmp, run_test
 
 UNITS = ["base", "kernels", "linalg"]
+KERNELS = ["kernels", "linalg", "int8"]
 NOT_HERE = 77  # what check.h exits with when the machine lacks the instruction set
 
 
@@ -14,11 +15,11 @@ NOT_HERE = 77  # what check.h exits with when the machine lacks the instruction 
 def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("c")
     flags = ["-fopenmp"] if has_openmp(folder) else []
-    return build_tests(folder, ["base", "kernels", "linalg", "math"], UNITS, flags)
+    return build_tests(folder, ["base", *KERNELS, "math"], UNITS, flags)
 
 
 @pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512", "neon"])
-@pytest.mark.parametrize("name", ["kernels", "linalg"])
+@pytest.mark.parametrize("name", KERNELS)
 def test_kernels_equal_their_scalar_twins(
     programs: dict[str, Path], name: str, isa: str
 ) -> None:

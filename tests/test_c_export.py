@@ -16,7 +16,8 @@ import rnnkit
 from rnnkit import RNNLanguageModel, c_library
 from rnnkit.cli.main import main
 from rnnkit.errors import NotBuiltError, ParameterError
-from rnnkit.interchange.c_export import _words
+from rnnkit.interchange.c_export import _words, export_c
+from rnnkit.runtime import LanguageModel
 
 TEXTS = ["the cat sat on the mat", "the dog sat, too.", "ein \u00fcber 3.14"] * 5
 STRICT = ["-Wall", "-Wextra", "-Werror"]
@@ -158,6 +159,21 @@ def test_models_predict_what_python_predicts(
 ) -> None:
     lm = fitted(tokenizer=tokenizer, cell=cells()[cell], **more)
     lm.export_c(tmp_path / "some_Model2.c")
+    assert_same_predictions(lm, lm.vocabulary_, tmp_path)
+
+
+@needs_cc
+def test_a_model_of_int8_predicts_what_python_predicts(tmp_path: Path) -> None:
+    lm = fitted(hidden_size=40)
+    model = lm.quantize()
+    export_c(model, tmp_path / "some_Model2.c")
+    assert_same_predictions(model, lm.vocabulary_, tmp_path)
+
+
+def assert_same_predictions(
+    model: RNNLanguageModel | LanguageModel, vocabulary: list[str], tmp_path: Path
+) -> None:
+    """What Python predicts, some_Model2.c predicts."""
     options = ["-DRNNKIT_LINKED", "-std=c11", *STRICT, "-O2", "-shared", "-fPIC"]
     path = build(tmp_path, "model.so", *options, "some_Model2.c", *installed())
     twin = Exported(ctypes.CDLL(path), "some_Model2_model")
@@ -165,8 +181,8 @@ def test_models_predict_what_python_predicts(
         twin.c.rnnkit_stream_reset(twin.stream)
         twin.feed(prompt)
         ids, log_p = twin.top(5)
-        expected = lm.predict_next(prompt, k=5)[0]
-        assert [lm.vocabulary_[i] for i in ids] == [token for token, _ in expected]
+        expected = model.predict_next(prompt, k=5)[0]
+        assert [vocabulary[i] for i in ids] == [token for token, _ in expected]
         logs = np.log([p for _, p in expected])
         assert np.allclose(log_p, logs, rtol=0, atol=1e-5)
     twin.close()

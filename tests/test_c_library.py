@@ -138,6 +138,9 @@ CASES = [
     ("word", "lstm", {"zoneout": {"h": 0.5, "c": 0.25}, "num_layers": 2}),
     ("char", "gru", {"projection": True, "embedding_size": 5, "tie_weights": True}),
     ("word", "mingru", {"projection": True, "zoneout": 0.5, "dtype": "float64"}),
+    ("word", "lstm", {"int8": True, "num_layers": 2}),
+    ("char", "peephole", {"int8": True, "tie_weights": True}),
+    ("char", "gru", {"int8": True, "head": "adaptive", "cutoffs": [4, 9]}),
 ]
 
 
@@ -147,14 +150,16 @@ def pair(
 ) -> Iterator[tuple[RNNLanguageModel, Model]]:
     """A model as Python has it, and as C has loaded it."""
     tokenizer, cell, more = request.param
+    int8 = more.get("int8", False)
+    more = {name: value for name, value in more.items() if name != "int8"}
     options = {"hidden_size": 7, "max_iter": 3, "random_state": 0, "n_threads": 1}
     lm = RNNLanguageModel(
         cell=cells()[cell], tokenizer=tokenizer, **options, **more
     ).fit(TEXTS)
     path = tmp_path_factory.mktemp("models") / "model"
-    lm.save(path)
+    (lm.quantize() if int8 else lm).save(path)
     twin = Model(library, path.read_bytes())
-    yield lm, twin
+    yield rnnkit.load(path) if int8 else lm, twin
     twin.close()
 
 

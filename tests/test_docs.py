@@ -55,12 +55,17 @@ def test_the_example_of_the_readme_runs(
 
 
 def test_the_examples_of_the_page_on_prediction_run(
-    root: Path, capsys: pytest.CaptureFixture[str]
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     names = run_blocks(root / "docs" / "prediction.md")
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in printed[:7]] == names["document"].tokens
-    assert printed[-1].startswith("the cat sat on the mat")
+    assert printed[-2].startswith("the cat sat on the mat")
+    assert printed[-1].startswith("perplexity: ")
     for scorer in ("both", "cache", "dynamic", "plain"):
         assert 1 < names[scorer].perplexity(names["texts"]) < 10
 

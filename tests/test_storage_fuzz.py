@@ -19,12 +19,13 @@ KINDS = [{"cell": "gru"}, {"cell": "lstm", **LARGER}]
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
-    """Two models of unlike kinds."""
+    """Models of unlike kinds, and the first one with weights of int8."""
     folder = tmp_path_factory.mktemp("models")
     for i, kind in enumerate(KINDS):
         lm = RNNLanguageModel(hidden_size=3, max_iter=1, random_state=i, **kind)
         lm.fit(TEXTS).save(folder / str(i))
-    return [(folder / str(i)).read_bytes() for i in range(len(KINDS))]
+    runtime.load(folder / "0").quantize().save(folder / str(len(KINDS)))
+    return [(folder / str(i)).read_bytes() for i in range(len(KINDS) + 1)]
 
 
 def repaired(data: bytes) -> bytes:
@@ -65,7 +66,8 @@ def another_word(files: list[bytes], rng: np.random.Generator) -> bytes:
 
 def recombined(files: list[bytes], rng: np.random.Generator) -> bytes:
     """Some tensors and some metadata of one model in another."""
-    (tensors, metadata), (more_tensors, more_metadata) = map(decode, files)
+    two = rng.permutation(len(files))[:2]
+    (tensors, metadata), (more_tensors, more_metadata) = (decode(files[i]) for i in two)
     tensors |= {n: t for n, t in more_tensors.items() if rng.random() < 0.2}
     tensors = {n: t for n, t in tensors.items() if rng.random() < 0.98}
     metadata |= {n: v for n, v in more_metadata.items() if rng.random() < 0.2}

@@ -221,7 +221,7 @@ def other_order(header: dict[str, Any]) -> None:
         (hole, "leaves a hole"),
         (overlap, "overlaps"),
         (wrong_size, "takes 6 bytes, its offsets leave it 5"),
-        (unknown_dtype, 'dtype "BF16"}?,?.*; allowed: F32, F64, I32, I64, U8'),
+        (unknown_dtype, 'dtype "BF16"}?,?.*; allowed: F32, F64, I32, I64, I8, U8'),
         (dtype_list, "has dtype"),
         (zero_size, "positive numbers"),
         (absurd_size, "more bytes than there are, its offsets leave it 5"),

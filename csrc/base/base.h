@@ -161,5 +161,7 @@ enum rk_isa { RK_BASELINE = 0, RK_AVX2, RK_AVX512, RK_NEON, RK_N_ISA };
 enum rk_status rk_isa_choose(enum rk_isa *isa, struct rk_error *error);
 bool rk_isa_supported(enum rk_isa isa);
 const char *rk_isa_name(enum rk_isa isa);
+/* Whether there is AVX-512's VNNI beside it, which multiplies and adds bytes. */
+bool rk_cpu_has_vnni(void);
 
 #endif

@@ -51,6 +51,16 @@ bool rk_isa_supported(enum rk_isa isa)
     return isa == RK_BASELINE;
 }
 
+bool rk_cpu_has_vnni(void)
+{
+#if defined(RK_HAS_X86)
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512vnni");
+#else
+    return false;
+#endif
+}
+
 enum rk_status rk_isa_choose(enum rk_isa *isa, struct rk_error *error)
 {
     const char *name = getenv("RNNKIT_ISA");

@@ -76,7 +76,8 @@ static void plan_clusters(struct rk_head *head, struct rk_arena *arena, size_t n
                                                .n_classes = n,
                                                .n_shared = n,
                                                .width = shape->clusters.width[i],
-                                               .weight = head->tensors[first + 1]};
+                                               .weight = head->tensors[first + 1],
+                                               .is_int8 = shape->is_int8};
         rk_softmax_plan(&cluster->softmax, arena,
                         n_rows < CLUSTER_CHUNK ? n_rows : CLUSTER_CHUNK, training);
     }

@@ -16,8 +16,9 @@ void rk_adaptive_project(const struct rk_head *head, const struct rk_cluster *cl
     struct rk_rows projected = {.base = head->adaptive.projected, .panel_stride = stride};
     struct rk_term term = {.a = {.base = hidden, .panel_stride = stride},
                            .weight = cluster->projection,
-                           .weight_stride = width * RK_PANEL,
-                           .k = width};
+                           .weight_stride = rk_weight_stride(head->shape->is_int8, width),
+                           .k = width,
+                           .is_int8 = head->shape->is_int8};
     rk_share(n, team->n_threads, thread, &row0, &row1);
     for (size_t r = row0; r < row1; r++) {
         const char *from = rk_row_at(&words->hidden, words->batch, (size_t)rows[r]);

@@ -41,11 +41,28 @@ static void add_strided(enum rk_dtype dtype, char *element, const char *panel, s
                     rk_real_get(dtype, element, 0) + rk_real_get(dtype, panel, i));
 }
 
+static void gather_int8(const struct rk_embedding *embedding, struct rk_rows out,
+                        size_t batch, const int32_t *ids, size_t row0, size_t row1)
+{
+    const struct rk_kernels *kernels = embedding->kernels;
+    size_t panel = rk_int8_panel(embedding->width), lanes = kernels->lanes;
+    for (size_t r = row0; r < row1; r++) {
+        size_t row = (size_t)ids[r];
+        kernels->int8_unit(rk_row_at(&out, batch, r), out.panel_stride,
+                           embedding->table + row / lanes * panel, row % lanes,
+                           embedding->width);
+    }
+}
+
 void rk_embedding_gather(const struct rk_embedding *embedding, struct rk_rows out,
                          size_t batch, const int32_t *ids, size_t row0, size_t row1)
 {
     enum rk_dtype dtype = embedding->kernels->dtype;
     size_t panels = rk_panels(dtype, embedding->width);
+    if (embedding->is_int8) {
+        gather_int8(embedding, out, batch, ids, row0, row1);
+        return;
+    }
     for (size_t r = row0; r < row1; r++) {
         const char *row = embedding->table + row_offset(embedding, ids[r]);
         char *to = rk_row_at(&out, batch, r);

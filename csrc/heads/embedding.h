@@ -2,18 +2,19 @@
  *
  * The embedding: ids to rows, and their gradients back. A table of its own is row-major,
  * a row as whole panels [vocab][panels of width][64 bytes]; a tied one is the head's packed
- * weight [panels of vocab][width][64 bytes], whose columns are read with stride. The
+ * weight [panels of vocab][width][64 bytes], whose columns are read with stride, and one of
+ * int8 is laid out as a weight whether it is tied or not (linalg/linalg.h). The
  * gradient of a tied table is laid out as the table; that of the other kind holds the rows
  * of the tokens that were read, and no other.
  */
 #ifndef RK_EMBEDDING_H
 #define RK_EMBEDDING_H
 
-#include "kernels/kernels.h"
+#include "linalg/linalg.h"
 
 struct rk_embedding {
     const struct rk_kernels *kernels;
-    bool tied;
+    bool tied, is_int8;
     size_t width;
     const char *table;
 };

@@ -105,6 +105,7 @@ struct rk_head rk_head_of(const struct rk_kernels *kernels,
                     .n_shared = rk_head_tensor(shape, 0).rows,
                     .width = shape->width,
                     .weight = tensors[0],
+                    .is_int8 = shape->is_int8,
                     .bias = shape->bias ? tensors[1] : NULL},
     };
     memcpy(head.tensors, tensors, rk_head_n_tensors(shape) * sizeof *tensors);

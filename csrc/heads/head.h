@@ -27,6 +27,7 @@ struct rk_head_shape {
     size_t vocab, width; /* words, units of the top layer */
     bool tied;           /* the first tensor is the embedding, laid out as a weight */
     bool bias;
+    bool is_int8;                /* its matrices are */
     size_t n_samples;            /* sampled: at least so many words, where there are more */
     struct rk_clusters clusters; /* adaptive */
 };

@@ -27,6 +27,7 @@ struct rk_softmax {
      */
     size_t n_shared;
     const char *weight; /* packed (n_classes, width) */
+    bool is_int8;       /* it is: then there is no training */
     const char *bias;   /* packed vector (n_classes), or NULL */
     /* Scratch, set by rk_softmax_plan. "One a row" arrays are [row][64 bytes]. */
     size_t max_rows; /* of a chunk */

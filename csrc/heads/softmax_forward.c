@@ -52,8 +52,10 @@ static void group_logits(const struct rk_chunk *c, size_t group, size_t row0, si
     struct rk_rows logits = {.base = softmax->logits, .panel_stride = c->stride};
     struct rk_term term = {.a = {.base = softmax->hidden, .panel_stride = c->stride},
                            .weight = softmax->weight,
-                           .weight_stride = softmax->width * RK_PANEL,
-                           .k = softmax->width};
+                           .weight_stride =
+                               rk_weight_stride(softmax->is_int8, softmax->width),
+                           .k = softmax->width,
+                           .is_int8 = softmax->is_int8};
     rk_product(kernels, logits, c->n, row0, row1, panel0, panel1, softmax->bias, false,
                &term, 1);
     if (softmax->n_shared < softmax->n_classes)

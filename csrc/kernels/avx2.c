@@ -2,6 +2,7 @@
  *
  * AVX2 with FMA: vectors of 32 bytes, 16 registers.
  */
+#include "kernels/int8.h"
 #include "kernels/names.h"
 #include "kernels/table.h"
 #include "kernels/tiles.h"
@@ -30,6 +31,8 @@
     X(1, 1) X(1, 2) X(1, 4) X(2, 1) X(2, 2) X(3, 1) X(3, 2) X(4, 1) X(5, 1) X(6, 1)
 #define RK_OUTER_COLUMNS 6
 #define RK_OUTER_TILES(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
+#define RK_INT8_ROWS 2
+#define RK_INT8_TILES(X) X(1, 1) X(1, 2) X(1, 4) X(2, 1) X(2, 2)
 /* clang-format on */
 
 #include "kernels/instance.inc.h"

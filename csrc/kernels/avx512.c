@@ -2,6 +2,7 @@
  *
  * AVX-512 (F, DQ, BW, VL): a vector is a panel, 32 registers.
  */
+#include "kernels/int8.h"
 #include "kernels/names.h"
 #include "kernels/table.h"
 #include "kernels/tiles.h"
@@ -38,6 +39,9 @@
     X(1, 1) X(1, 2) X(1, 3) X(2, 1) X(2, 2) X(2, 3) X(3, 1) X(3, 2) X(3, 3) X(4, 1) X(4, 2)  \
     X(4, 3) X(5, 1) X(5, 2) X(5, 3) X(6, 1) X(6, 2) X(6, 3) X(7, 1) X(7, 2) X(7, 3)          \
     X(8, 1) X(8, 2) X(8, 3)
+#define RK_INT8_ROWS 4
+#define RK_INT8_TILES(X)                                                                     \
+    X(1, 1) X(1, 4) X(2, 1) X(2, 4) X(3, 1) X(3, 4) X(4, 1) X(4, 4)
 /* clang-format on */
 
 #include "kernels/instance.inc.h"

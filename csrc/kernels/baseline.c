@@ -5,6 +5,7 @@
  * rounds each product and each sum, so that its bits agree with other instruction sets to
  * within their roundings only.
  */
+#include "kernels/int8.h"
 #include "kernels/names.h"
 #include "kernels/table.h"
 #include "kernels/tiles.h"
@@ -32,6 +33,8 @@
 #define RK_PRODUCT_TILES(X) X(1, 1) X(1, 2) X(2, 1)
 #define RK_OUTER_COLUMNS 2
 #define RK_OUTER_TILES(X) X(1, 1) X(2, 1)
+#define RK_INT8_ROWS 1
+#define RK_INT8_TILES(X) X(1, 1)
 /* clang-format on */
 
 #include "kernels/instance.inc.h"

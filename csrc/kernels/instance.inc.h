@@ -7,7 +7,10 @@
  *   RK_FMA        1 where fma is an instruction, else 0
  *   RK_X86(op)    where it is x86: the intrinsic's name without its type (_mm256_##op)
  *   RK_ARM        where it is NEON
+ *   RK_VNNI       where bytes are multiplied and added in one instruction
+ *   RK_INT8_ALONE where no more than the tiles of int8 is wanted
  *   RK_PRODUCT_*, RK_OUTER_*      the sizes of the tiles (product.inc.h)
+ *   RK_INT8_ROWS, RK_INT8_TILES   those of int8 (int8.inc.h)
  */
 /* clang-format off */
 #define RK_PASTE2_(a, b) a##b
@@ -57,9 +60,13 @@
 #undef RK_FMA
 #undef RK_X86
 #undef RK_ARM
+#undef RK_VNNI
+#undef RK_INT8_ALONE
 #undef RK_PRODUCT_ROWS
 #undef RK_PRODUCT_PANELS
 #undef RK_PRODUCT_TILES
 #undef RK_OUTER_COLUMNS
 #undef RK_OUTER_TILES
+#undef RK_INT8_ROWS
+#undef RK_INT8_TILES
 /* clang-format on */

@@ -104,6 +104,8 @@ struct rk_mask {
     double rate;
 };
 
+struct rk_int8_row;
+
 struct rk_kernels {
     enum rk_isa isa;
     enum rk_dtype dtype;
@@ -146,6 +148,14 @@ struct rk_kernels {
     int outer_columns;                /* largest number of columns of `outer`            */
     const struct rk_product_tiles *product;
     const struct rk_outer_tiles *outer;
+
+    /* --- int8 weights (linalg.h) under float32; else NULL. --- */
+    /* Makes codes of k floats, in panels (kernels/int8.h); the row's places are set. */
+    void (*quantise)(struct rk_int8_row *row, const void *src, size_t panel_stride,
+                     size_t k);
+    /* Unit `unit` of a packed panel of k columns, as a row of floats in panels. */
+    void (*int8_unit)(void *dst, size_t dst_stride, const void *panel, size_t unit,
+                      size_t k);
 
     /* --- Flat arrays (parameters, gradients, moments); n a whole number of panels. --- */
     /* Sum of squares in double, in one fixed order for a given n. */

@@ -68,6 +68,7 @@
 #define v_word_memory RK_T(v_word_memory)
 #define v_narrow RK_T(v_narrow)
 #define v_words RK_T(v_words)
+#define v_bytes RK_T(v_bytes)
 
 /* Primitives (simd.inc.h). */
 #define v_load RK_T(v_load)
@@ -89,6 +90,7 @@
 #define v_drop RK_T(v_drop)
 #define v_count RK_T(v_count)
 #define v_word RK_T(v_word)
+#define v_from_int RK_T(v_from_int)
 #define v_double_load RK_T(v_double_load)
 #define v_pin RK_T(v_pin)
 #define lanes_sum RK_T(lanes_sum)

@@ -2,6 +2,7 @@
  *
  * NEON of 64-bit ARM: vectors of 16 bytes, 32 registers, fma.
  */
+#include "kernels/int8.h"
 #include "kernels/names.h"
 #include "kernels/table.h"
 #include "kernels/tiles.h"
@@ -23,6 +24,8 @@
     X(1, 1) X(1, 2) X(1, 4) X(2, 1) X(2, 2) X(3, 1) X(3, 2) X(4, 1) X(5, 1) X(6, 1)
 #define RK_OUTER_COLUMNS 6
 #define RK_OUTER_TILES(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
+#define RK_INT8_ROWS 1
+#define RK_INT8_TILES(X) X(1, 1) X(1, 2)
 /* clang-format on */
 
 #include "kernels/instance.inc.h"

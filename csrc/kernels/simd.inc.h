@@ -19,6 +19,8 @@ RK_INLINE v_real v_load(const void *p) { return *(const v_memory *)p; }
 RK_INLINE void v_store(void *p, v_real a) { *(v_memory *)p = a; }
 RK_INLINE v_real v_splat(RK_REAL x) { return x - (v_real){0}; }
 
+RK_INLINE v_real v_from_int(v_int a) { return __builtin_convertvector(a, v_real); }
+
 RK_INLINE v_double v_double_load(const void *p)
 {
     return __builtin_convertvector(*(const v_narrow *)p, v_double);

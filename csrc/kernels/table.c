@@ -14,3 +14,21 @@ const struct rk_kernels *rk_kernels(enum rk_isa isa, enum rk_dtype dtype)
     };
     return (unsigned)isa < RK_N_ISA && (unsigned)dtype < 2 ? tables[isa][dtype] : NULL;
 }
+
+const struct rk_int8_tiles *rk_int8_tiles(enum rk_isa isa)
+{
+    static const struct rk_int8_tiles *const tables[RK_N_ISA] = {
+        [RK_BASELINE] = &rk_int8_tiles_baseline,
+#if defined(RK_HAS_X86)
+        [RK_AVX2] = &rk_int8_tiles_avx2,
+        [RK_AVX512] = &rk_int8_tiles_avx512,
+#elif defined(RK_HAS_ARM)
+        [RK_NEON] = &rk_int8_tiles_neon,
+#endif
+    };
+#if defined(RK_HAS_X86)
+    if (isa == RK_AVX512 && rk_cpu_has_vnni())
+        return &rk_int8_tiles_avx512vnni;
+#endif
+    return (unsigned)isa < RK_N_ISA ? tables[isa] : NULL;
+}

@@ -28,6 +28,10 @@ const struct rk_kernels RK_T(rk_kernels) = {
     .outer_columns = RK_OUTER_COLUMNS,
     .product = &RK_T(product_tiles),
     .outer = &RK_T(outer_tiles),
+#if RK_F32
+    .quantise = RK_T(int8_quantise),
+    .int8_unit = RK_T(int8_unit),
+#endif
     .sum_squares = RK_T(sum_squares),
     .scale = RK_T(scale),
     .update = &RK_T(update_kernels),

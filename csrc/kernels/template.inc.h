@@ -27,6 +27,7 @@
  *   v_drop(a, words, last)  0 where the lane's word, of RK_VL uint32_t, is `last` or less
  *   v_min(a, b) v_max(a, b) NaN where either is
  *   v_at_least(a, lo) v_at_most(a, hi)      clamps that are one instruction; NaN in a stays
+ *   v_from_int(a)           the lanes of a v_int as reals, rounded
  *   v_exp v_log v_sigmoid v_logsigmoid v_softplus v_tanh      (a), see math.inc.h
  *   v_double                a vector of RK_DL doubles, of the same bytes
  *   v_double_load(p)        RK_DL elements of RK_REAL at p, as doubles
@@ -48,6 +49,8 @@
 #else
 #include "kernels/simd.inc.h"
 #endif
+#include "kernels/int8.inc.h"
+#if !defined(RK_INT8_ALONE)
 #include "kernels/lanes.inc.h"
 #include "kernels/math.inc.h"
 #include "kernels/vector.inc.h"
@@ -57,4 +60,6 @@
 #include "kernels/product.inc.h"
 #include "kernels/update.inc.h"
 #include "kernels/softmax.inc.h"
+#include "kernels/quantise.inc.h"
 #include "kernels/table.inc.h"
+#endif

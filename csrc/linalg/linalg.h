@@ -10,6 +10,13 @@
  * other, each filled up on its own. Its transpose, for gradients of the operand, has the k
  * columns as units and runs over block 0's units, then block 1's ...:
  * [k / lanes][blocks * n][64 bytes].
+ *
+ * int8 weight, under float32: each unit has codes from -127 to 127 and one scale. A panel
+ * is 64 bytes of scales, then [k / 4][unit][4 codes], filled up with zeros: [n / lanes][1 +
+ * k / 4][64 bytes]. Its operands become int8 too (kernels/int8.h), row by row, with the
+ * scale that lets the largest magnitude be 127; from then on all is exact up to start +
+ * scale * scale * sum, rounded at each step: results have the same bits on every
+ * instruction set. A row's do not depend on which rows are with it.
  */
 #ifndef RK_LINALG_H
 #define RK_LINALG_H
@@ -21,6 +28,7 @@ struct rk_term {
     const char *weight;   /* panel 0 of the packed weight (or of one block's part)      */
     size_t weight_stride; /* bytes from one panel of units to the next                  */
     size_t k;
+    bool is_int8; /* the weight is: all of a product's are, or none                     */
 };
 
 /* Neither operands nor results are in shards: a thread multiplies the rows of its own.
@@ -60,6 +68,32 @@ static inline size_t rk_transposed_size(enum rk_dtype dtype, size_t blocks, size
 {
     return rk_panels(dtype, k) * blocks * n * RK_PANEL;
 }
+
+/* Bytes of a panel of an int8 weight of k columns, and of the weight. */
+static inline size_t rk_int8_panel(size_t k)
+{
+    return (1 + (k + 3) / 4) * RK_PANEL;
+}
+static inline size_t rk_int8_size(size_t blocks, size_t n, size_t k)
+{
+    return blocks * rk_panels(RK_FLOAT32, n) * rk_int8_panel(k);
+}
+/* From panel to panel of a weight of either kind. */
+static inline size_t rk_weight_stride(bool is_int8, size_t k)
+{
+    return is_int8 ? rk_int8_panel(k) : k * RK_PANEL;
+}
+
+/* Plain codes (blocks * n, k) and scales (blocks * n) <-> packed. */
+void rk_int8_pack(char *packed, const int8_t *plain, const float *scales, size_t blocks,
+                  size_t n, size_t k);
+void rk_int8_unpack(int8_t *plain, float *scales, const char *packed, size_t blocks,
+                    size_t n, size_t k);
+/* rk_product where the weights are int8. */
+void rk_int8_product(const struct rk_kernels *kernels, struct rk_rows c, size_t batch,
+                     size_t row0, size_t row1, size_t panel0, size_t panel1,
+                     const char *start, bool accumulate, const struct rk_term *terms,
+                     size_t n_terms);
 
 /* Plain rows (n_rows, width) <-> one step of a rows x units value. */
 void rk_rows_pack(enum rk_dtype dtype, char *step, size_t panel_stride, const void *plain,

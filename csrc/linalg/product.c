@@ -142,6 +142,11 @@ void rk_product(const struct rk_kernels *kernels, struct rk_rows c, size_t batch
     static const struct rk_term nothing = {.a = {.base = ""}, .weight = ""};
     if (n_terms == 0)
         terms = &nothing, n_terms = 1;
+    if (terms->is_int8) {
+        rk_int8_product(kernels, c, batch, row0, row1, panel0, panel1, start, accumulate,
+                        terms, n_terms);
+        return;
+    }
     struct row_block block;
     for (size_t row = row0; row < row1; row += block.n_rows) {
         block_init(&block, (size_t)kernels->product_rows, c, batch, row, row1);

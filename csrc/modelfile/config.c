@@ -123,6 +123,19 @@ static enum rk_status read_head(struct rk_json *json, struct rk_modelfile *file,
     return status;
 }
 
+/* Whether all matrices are int8. */
+static enum rk_status read_int8(struct rk_json *json, struct rk_network *network,
+                                struct rk_error *error)
+{
+    if (!rk_json_key(json, "int8"))
+        return RK_OK;
+    if (!(rk_json_bool(json, &network->int8) && network->int8))
+        return rk_fail(error, RK_FORMAT, "network: 'int8' must be true, or not be there");
+    if (network->dtype != RK_FLOAT32)
+        return rk_fail(error, RK_FORMAT, "network: 'int8' needs 'dtype' float32");
+    return RK_OK;
+}
+
 /* A last layer that is no cell. */
 static enum rk_status read_projection(struct rk_json *json, struct rk_modelfile *file,
                                       struct rk_error *error)
@@ -160,6 +173,8 @@ enum rk_status rk_config_network(struct rk_modelfile *file, struct rk_error *err
                             &network->embedding_size, error);
     if (status == RK_OK && rk_json_key(&json, "head"))
         status = read_head(&json, file, error);
+    if (status == RK_OK)
+        status = read_int8(&json, network, error);
     if (status == RK_OK)
         status =
             read_count(&json, "num_layers", RK_MAX_LAYERS - 1, &network->n_layers, error);

@@ -15,7 +15,7 @@ static const struct {
     size_t size;
 } elements[RK_N_ELEMENTS] = {
     [RK_F32] = {"F32", 4}, [RK_F64] = {"F64", 8}, [RK_I32] = {"I32", 4},
-    [RK_I64] = {"I64", 8}, [RK_U8] = {"U8", 1},
+    [RK_I64] = {"I64", 8}, [RK_I8] = {"I8", 1},   [RK_U8] = {"U8", 1},
 };
 
 size_t rk_element_size(enum rk_element element)
@@ -176,7 +176,7 @@ static enum rk_status read_element(struct parser *parser, struct rk_stored *tens
         }
     }
     int n = (int)(parser->json.end - parser->json.at);
-    return REFUSE("tensor '%s' has dtype %.*s; allowed: F32, F64, I32, I64, U8",
+    return REFUSE("tensor '%s' has dtype %.*s; allowed: F32, F64, I32, I64, I8, U8",
                   tensor->name, n < 12 ? n : 12, parser->json.at);
 }
 

@@ -25,7 +25,7 @@ enum {
     RK_MAX_RANK = 4,
 };
 
-enum rk_element { RK_F32, RK_F64, RK_I32, RK_I64, RK_U8, RK_N_ELEMENTS };
+enum rk_element { RK_F32, RK_F64, RK_I32, RK_I64, RK_I8, RK_U8, RK_N_ELEMENTS };
 
 size_t rk_element_size(enum rk_element element);
 const char *rk_element_name(enum rk_element element); /* as the file has it: "F32" */

@@ -55,6 +55,16 @@ static bool is_finite(const struct rk_stored *tensor)
     return !found;
 }
 
+/* Whether all elements are finite and have no sign. */
+static bool are_scales(const struct rk_stored *tensor)
+{
+    bool found = false;
+    const uint32_t *bits = tensor->data;
+    for (size_t i = 0; i < tensor->n_bytes / sizeof *bits; i++)
+        found |= bits[i] >= 0x7f800000;
+    return !found;
+}
+
 /* -------------------------------------------------------------- parameters */
 
 static enum rk_status check_shape(const struct rk_stored *tensor, size_t rows,
@@ -73,12 +83,42 @@ static enum rk_status check_shape(const struct rk_stored *tensor, size_t rows,
                    tensor->name, has, needs);
 }
 
+/* A matrix of int8, and the scales of its rows, which stand under a name of their own. */
+static enum rk_status add_int8(struct rk_modelfile *file, const char *name, size_t rows,
+                               size_t columns, struct rk_error *error)
+{
+    const struct rk_stored *codes = NULL, *scales = NULL;
+    char scale_name[MAX_PARAMETER_NAME + 32];
+    snprintf(scale_name, sizeof scale_name, "%s.scale", name);
+    enum rk_status status = use(file, name, RK_I8, &codes, error);
+    if (status == RK_OK)
+        status = check_shape(codes, rows, columns, error);
+    if (status == RK_OK && memchr(codes->data, -128, codes->n_bytes))
+        status = rk_fail(error, RK_FORMAT,
+                         "tensor '%s' holds -128; allowed are -127 to 127", name);
+    if (status == RK_OK)
+        status = use(file, scale_name, RK_F32, &scales, error);
+    if (status == RK_OK)
+        status = check_shape(scales, rows, 0, error);
+    if (status == RK_OK && !are_scales(scales))
+        status = rk_fail(error, RK_FORMAT,
+                         "tensor '%s' holds a number that is not finite, or negative",
+                         scale_name);
+    if (status != RK_OK)
+        return status;
+    file->scales[file->n_parameters] = scales;
+    file->parameters[file->n_parameters++] = codes;
+    return RK_OK;
+}
+
 /* The next parameter in the core's order; columns 0: a vector. */
 static enum rk_status add_parameter(struct rk_modelfile *file, const char *name,
                                     size_t rows, size_t columns, struct rk_error *error)
 {
     const struct rk_stored *tensor = NULL;
     enum rk_element element = file->network.dtype == RK_FLOAT32 ? RK_F32 : RK_F64;
+    if (file->network.int8 && columns)
+        return add_int8(file, name, rows, columns, error);
     enum rk_status status = use(file, name, element, &tensor, error);
     if (status == RK_OK)
         status = check_shape(tensor, rows, columns, error);
@@ -184,8 +224,10 @@ static enum rk_status read_cluster_widths(struct rk_modelfile *file, struct rk_e
 static enum rk_status add_parameters(struct rk_modelfile *file, struct rk_error *error)
 {
     const struct rk_network *network = &file->network;
-    file->parameters = rk_alloc((file->container.n_tensors + 1) * sizeof *file->parameters);
-    if (!file->parameters)
+    size_t n_bytes = (file->container.n_tensors + 1) * sizeof *file->parameters;
+    file->parameters = rk_alloc(n_bytes);
+    file->scales = rk_alloc(n_bytes);
+    if (!file->parameters || !file->scales)
         return rk_fail(error, RK_NOMEM, "no memory for the list of parameters");
     enum rk_status status = add_parameter(file, "embedding.weight", network->vocab_size,
                                           network->embedding_size, error);
@@ -316,6 +358,7 @@ void rk_modelfile_close(struct rk_modelfile *file)
         rk_program_free(file->programs[l]);
     rk_tokenizer_free(file->tokenizer);
     rk_free(file->parameters);
+    rk_free(file->scales);
     rk_container_close(&file->container);
     memset(file, 0, sizeof *file);
 }
@@ -345,7 +388,10 @@ enum rk_status rk_modelfile_weights(const struct rk_modelfile *file,
 {
     enum rk_status status = rk_weights_create(result, &file->network, error);
     for (size_t i = 0; status == RK_OK && i < file->n_parameters; i++)
-        status = rk_weights_set(*result, i, file->parameters[i]->data, error);
+        status = file->scales[i]
+                     ? rk_weights_set_int8(*result, i, file->parameters[i]->data,
+                                           file->scales[i]->data, error)
+                     : rk_weights_set(*result, i, file->parameters[i]->data, error);
     if (status != RK_OK) {
         rk_weights_free(*result);
         *result = NULL;

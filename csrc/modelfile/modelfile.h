@@ -15,6 +15,7 @@ struct rk_modelfile {
     struct rk_container container;
     struct rk_network network;           /* with the programs of the file's graphs      */
     const struct rk_stored **parameters; /* by the index that the weights have          */
+    const struct rk_stored **scales;     /* of those that are int8, else NULL           */
     size_t n_parameters;
     size_t n_cells;   /* layers but the projection                              */
     bool has_zoneout; /* no cell predicts by its own graph                      */

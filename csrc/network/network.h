@@ -28,6 +28,7 @@ struct rk_network {
     enum rk_dtype dtype;
     size_t vocab_size, embedding_size;
     bool tie_weights; /* the head's weight is the embedding: needs equal widths */
+    bool int8;        /* so are all matrices; of float32 networks that do not train */
     bool output_bias;
     enum rk_head_kind head;
     size_t n_samples;  /* sampled */
@@ -65,6 +66,14 @@ enum rk_status rk_weights_get(void *plain, const struct rk_weights *weights, siz
                               struct rk_error *error);
 enum rk_status rk_weights_set(struct rk_weights *weights, size_t index, const void *plain,
                               struct rk_error *error);
+/* The same of a matrix of int8: codes from -127 to 127 of that shape, a scale a row. */
+bool rk_weights_is_int8(const struct rk_weights *weights, size_t index);
+enum rk_status rk_weights_get_int8(int8_t *codes, float *scales,
+                                   const struct rk_weights *weights, size_t index,
+                                   struct rk_error *error);
+enum rk_status rk_weights_set_int8(struct rk_weights *weights, size_t index,
+                                   const int8_t *codes, const float *scales,
+                                   struct rk_error *error);
 
 /* ------------------------------------------------------------------- state */
 

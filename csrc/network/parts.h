@@ -14,7 +14,7 @@
 /* A parameter in the arena: a table, whose rows are whole panels, or packed as in linalg.h
  * (a vector as a weight of one column). */
 struct rk_tensor {
-    bool is_table, is_vector;
+    bool is_table, is_vector, is_int8;
     bool by_units; /* its gradient holds only some of the rows, as that of a table does */
     size_t blocks, width, columns;
     size_t offset, n_bytes;
@@ -24,7 +24,7 @@ struct rk_weights {
     const struct rk_kernels *kernels;
     enum rk_dtype dtype;
     size_t vocab_size, embedding_size, hidden_size, n_layers;
-    bool tie_weights;
+    bool tie_weights, int8;
     struct rk_head_shape head;
     size_t n_tensors;
     size_t layer_tensor[RK_MAX_LAYERS + 1]; /* the first one of a layer */
@@ -48,6 +48,9 @@ void rk_tensor_unpack(const struct rk_tensor *tensor, enum rk_dtype dtype, void 
 void rk_tensor_clear_padding(const struct rk_tensor *tensor,
                              const struct rk_kernels *kernels, char *packed);
 
+/* Whether they can train: those of int8 do not. */
+enum rk_status rk_weights_check_training(const struct rk_weights *weights,
+                                         struct rk_error *error);
 /* Whether two have the same dtype and tensors. */
 enum rk_status rk_weights_check_shapes(const struct rk_weights *weights,
                                        const struct rk_weights *other,

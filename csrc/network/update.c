@@ -10,6 +10,8 @@ enum rk_status rk_network_solver_create(struct rk_solver **solver,
 {
     *solver = NULL;
     size_t n = weights->n_tensors;
+    if (rk_weights_check_training(weights, error) != RK_OK)
+        return RK_INVALID;
     struct rk_solver_tensor *tensors = rk_alloc(n * sizeof *tensors);
     if (!tensors)
         return rk_fail(error, RK_NOMEM, "no memory for a solver");
@@ -134,6 +136,8 @@ enum rk_status rk_weights_average(struct rk_weights *mean, const struct rk_weigh
     if (rate == 1)
         return rk_weights_assign(mean, weights, error);
     enum rk_status status = rk_weights_check_shapes(mean, weights, error);
+    if (status == RK_OK)
+        status = rk_weights_check_training(mean, error);
     if (status == RK_OK)
         status = rk_run_check(run, error);
     if (status != RK_OK)

@@ -62,9 +62,13 @@ void rk_tensor_clear_padding(const struct rk_tensor *tensor,
 static bool add_tensor(struct rk_weights *weights, struct rk_tensor tensor)
 {
     enum rk_dtype dtype = weights->dtype;
+    tensor.is_int8 = weights->int8 && !tensor.is_vector;
+    tensor.is_table = tensor.is_table && !tensor.is_int8;
     size_t units = tensor.is_table ? tensor.columns : tensor.width;
     size_t others = tensor.is_table ? tensor.width : tensor.columns;
     size_t n_bytes;
+    if (tensor.is_int8 && others < SIZE_MAX - RK_PANEL)
+        others = rk_int8_panel(others) / RK_PANEL;
     if (units > SIZE_MAX - RK_PANEL ||
         !rk_mul(rk_panels(dtype, units), tensor.blocks, &n_bytes) ||
         !rk_mul(n_bytes, others, &n_bytes) || !rk_mul(n_bytes, RK_PANEL, &n_bytes))
@@ -126,6 +130,7 @@ struct rk_head_shape rk_network_head(const struct rk_network *network)
         .width = rk_program_output_width(network->programs[network->n_layers - 1]),
         .tied = network->tie_weights,
         .bias = network->output_bias,
+        .is_int8 = network->int8,
         .n_samples = network->n_samples,
         .clusters = {.n = network->n_clusters},
     };
@@ -142,6 +147,8 @@ enum rk_status rk_network_check(const struct rk_network *network, struct rk_erro
     if (network->vocab_size < 1 || network->vocab_size > INT32_MAX)
         return rk_fail(error, RK_INVALID, "vocab_size is %zu; it must be from 1 to %ld",
                        network->vocab_size, (long)INT32_MAX);
+    if (network->int8 && network->dtype != RK_FLOAT32)
+        return rk_fail(error, RK_INVALID, "int8 weights need a network of float32");
     if (network->embedding_size < 1)
         return rk_fail(error, RK_INVALID, "embedding_size is 0; it must be at least 1");
     if (network->n_layers < 1 || network->n_layers > RK_MAX_LAYERS)
@@ -208,6 +215,7 @@ enum rk_status rk_weights_create(struct rk_weights **result,
         .hidden_size = rk_program_output_width(network->programs[network->n_layers - 1]),
         .n_layers = network->n_layers,
         .tie_weights = network->tie_weights,
+        .int8 = network->int8,
         .head = rk_network_head(network),
     };
     status = alloc_tensors(weights, network, error);
@@ -222,7 +230,8 @@ enum rk_status rk_weights_check_shapes(const struct rk_weights *weights,
                                        const struct rk_weights *other,
                                        struct rk_error *error)
 {
-    bool same = weights->dtype == other->dtype && weights->n_tensors == other->n_tensors;
+    bool same = weights->dtype == other->dtype && weights->int8 == other->int8 &&
+                weights->n_tensors == other->n_tensors;
     for (size_t i = 0; same && i < weights->n_tensors; i++) {
         const struct rk_tensor *a = &weights->tensors[i], *b = &other->tensors[i];
         same = a->is_table == b->is_table && a->blocks == b->blocks &&
@@ -284,10 +293,57 @@ enum rk_status rk_weights_shape(const struct rk_weights *weights, size_t index,
     return RK_OK;
 }
 
+bool rk_weights_is_int8(const struct rk_weights *weights, size_t index)
+{
+    return index < weights->n_tensors && weights->tensors[index].is_int8;
+}
+
+static enum rk_status check_kind(const struct rk_weights *weights, size_t index,
+                                 bool is_int8, struct rk_error *error)
+{
+    enum rk_status status = rk_weights_check_index(weights, index, error);
+    if (status != RK_OK || weights->tensors[index].is_int8 == is_int8)
+        return status;
+    return rk_fail(error, RK_INVALID, "tensor %zu is %s of int8", index,
+                   is_int8 ? "not" : "a matrix");
+}
+
+enum rk_status rk_weights_get_int8(int8_t *codes, float *scales,
+                                   const struct rk_weights *weights, size_t index,
+                                   struct rk_error *error)
+{
+    enum rk_status status = check_kind(weights, index, true, error);
+    if (status != RK_OK)
+        return status;
+    const struct rk_tensor *tensor = &weights->tensors[index];
+    rk_int8_unpack(codes, scales, rk_weights_at(weights, index), tensor->blocks,
+                   tensor->width, tensor->columns);
+    return RK_OK;
+}
+
+enum rk_status rk_weights_set_int8(struct rk_weights *weights, size_t index,
+                                   const int8_t *codes, const float *scales,
+                                   struct rk_error *error)
+{
+    enum rk_status status = check_kind(weights, index, true, error);
+    if (status != RK_OK)
+        return status;
+    const struct rk_tensor *tensor = &weights->tensors[index];
+    size_t n = tensor->blocks * tensor->width * tensor->columns;
+    if (memchr(codes, -128, n))
+        return rk_fail(error, RK_INVALID,
+                       "tensor %zu: a code is -128; allowed are -127 "
+                       "to 127",
+                       index);
+    rk_int8_pack(weights->arena + tensor->offset, codes, scales, tensor->blocks,
+                 tensor->width, tensor->columns);
+    return RK_OK;
+}
+
 enum rk_status rk_weights_get(void *plain, const struct rk_weights *weights, size_t index,
                               struct rk_error *error)
 {
-    enum rk_status status = rk_weights_check_index(weights, index, error);
+    enum rk_status status = check_kind(weights, index, false, error);
     if (status == RK_OK)
         rk_tensor_unpack(&weights->tensors[index], weights->dtype, plain,
                          rk_weights_at(weights, index));
@@ -297,11 +353,18 @@ enum rk_status rk_weights_get(void *plain, const struct rk_weights *weights, siz
 enum rk_status rk_weights_set(struct rk_weights *weights, size_t index, const void *plain,
                               struct rk_error *error)
 {
-    enum rk_status status = rk_weights_check_index(weights, index, error);
+    enum rk_status status = check_kind(weights, index, false, error);
     if (status == RK_OK)
         rk_tensor_pack(&weights->tensors[index], weights->dtype,
                        weights->arena + weights->tensors[index].offset, plain);
     return status;
+}
+
+enum rk_status rk_weights_check_training(const struct rk_weights *weights,
+                                         struct rk_error *error)
+{
+    return weights->int8 ? rk_fail(error, RK_INVALID, "weights of int8 do not train")
+                         : RK_OK;
 }
 
 enum rk_status rk_weights_check_programs(const struct rk_weights *weights,

@@ -151,6 +151,7 @@ static void connect(struct rk_window *window)
         struct rk_sequence *sequence = &window->sequences[l];
         size_t first = weights->layer_tensor[l];
         sequence->kernels = weights->kernels;
+        sequence->is_int8 = weights->int8;
         sequence->parameters = window->parameters + first;
         sequence->initial_states = window->initial_states + state;
         state += rk_program_n_states(sequence->program);
@@ -188,6 +189,8 @@ static enum rk_status check_training(const struct rk_weights *weights,
                                      struct rk_error *error)
 {
     double alpha = training->augmented_loss, tau = training->augmented_temperature;
+    if (rk_weights_check_training(weights, error) != RK_OK)
+        return RK_INVALID;
     if (!(alpha >= 0 && isfinite(alpha)))
         return rk_fail(error, RK_INVALID,
                        "augmented_loss is %g; it must be finite and at least 0", alpha);
@@ -214,6 +217,7 @@ static struct rk_window shape_of(const struct rk_weights *weights,
         .max_batch = batch,
         .embedding = {.kernels = weights->kernels,
                       .tied = weights->tie_weights,
+                      .is_int8 = weights->int8,
                       .width = weights->embedding_size,
                       .table = rk_weights_at(weights, 0)},
         .head = rk_head_of(weights->kernels, &weights->head, tensors),

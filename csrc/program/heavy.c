@@ -37,15 +37,17 @@ void rk_run_product(const struct run *run, const struct rk_product_item *item,
         struct rk_term *term = &terms[n++];
         term->a = factor_rows(run, factor, extent);
         term->k = factor->k;
+        term->is_int8 = false;
         if (factor->transposed) {
             term->weight_stride = p->blocks * p->width * RK_PANEL;
             term->weight =
                 sequence->transposed[factor->parameter] + block * p->width * RK_PANEL;
         } else {
-            term->weight_stride = p->columns * RK_PANEL;
+            term->is_int8 = sequence->is_int8;
+            term->weight_stride = rk_weight_stride(sequence->is_int8, p->columns);
             term->weight =
                 sequence->parameters[factor->parameter] +
-                block * rk_panels(run->program->dtype, p->width) * p->columns * RK_PANEL;
+                block * rk_panels(run->program->dtype, p->width) * term->weight_stride;
         }
         if (n < AT_ONCE && f + 1 < item->n_factors)
             continue;

@@ -103,6 +103,7 @@ struct rk_sequence {
     bool reverse; /* runs from the last step to the first                    */
     char *memory; /* rk_program_memory bytes, 64-byte aligned                */
     const char *const *parameters; /* packed, by index                                   */
+    bool is_int8;                  /* weights among them are                             */
     const char *const
         *transposed;        /* packed transposes, where n_bytes_transposed; or NULL */
     char *const *gradients; /* packed like parameters; added to; or NULL          */

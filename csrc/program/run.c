@@ -81,7 +81,9 @@ static bool any_crosses(const struct rk_stages *stages)
 
 static size_t product_bytes(const struct run *run, const struct rk_stages *stages)
 {
-    size_t n_bytes = 0;
+    size_t n_bytes = 0, size = rk_real_size(run->program->dtype);
+    if (run->sequence->is_int8)
+        size = 1;
     for (int s = 0; s < stages->n; s++) {
         const struct rk_stage *stage = &stages->list[s];
         if (stage->kind != RK_STAGE_PRODUCT)
@@ -90,7 +92,7 @@ static size_t product_bytes(const struct run *run, const struct rk_stages *stage
             for (int f = 0; f < stage->u.products[i].n_factors; f++)
                 n_bytes += stage->u.products[i].panels * stage->u.products[i].factors[f].k;
     }
-    return n_bytes * rk_real_size(run->program->dtype) * run->kernels->lanes;
+    return n_bytes * size * run->kernels->lanes;
 }
 
 static bool has_own_shards(const struct run *run)

@@ -11,20 +11,22 @@ from rnnkit.cli.options import add_json, print_json, print_table
 from rnnkit.cli.shapes import SHAPES, shape_of
 
 TITLES = (
-    f"{'training':>34}{'scoring':>25}{'1 token':>24}",
+    f"{'training':>34}{'scoring':>25}{'1 token':>24}{'of int8':>15}",
     "shape       cell        tok/s     GF  share      tok/s     GF  share       us"
-    "   GB/s  share",
+    "   GB/s  share       us  times",
 )
 LINE = (
     "{shape:<11} {cell:<6} "
     "{training[tokens_per_second]:>10,.0f}{training[gflops]:>7.1f}{training[share]:>7.0%}"
     "{scoring[tokens_per_second]:>11,.0f}{scoring[gflops]:>7.1f}{scoring[share]:>7.0%}"
     "{one_token[microseconds]:>9.1f}{one_token[gbytes_per_second]:>7.1f}{reading:>7}"
+    "{int8_token[microseconds]:>9.1f}{int8_token[times_faster]:>7.1f}"
 )
 NOTE = """
 GF: floating-point operations of products really made, 10^9 a second. share: of the
 rate of NumPy's product of large float32 matrices in the same rounds; for one token,
 of its rate of reading as many bytes as the weights have (not where they are small).
+of int8: the same token with weights of int8, and how many times faster that is.
 """
 
 

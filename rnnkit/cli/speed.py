@@ -23,6 +23,7 @@ def measure(cell: Any, shape: Shape, n_threads: int, n_rounds: int) -> dict[str,
         Task("training", work.train_step),
         Task("scoring", work.score),
         Task("one token", work.next_token),
+        Task("one token of int8", work.with_int8().next_token),
         Task("product", LargeProduct()),
     ]
     if n_bytes >= LARGE_WEIGHTS:
@@ -37,6 +38,12 @@ def measure(cell: Any, shape: Shape, n_threads: int, n_rounds: int) -> dict[str,
             times, "scoring", n, products.scoring_flops(n, work.n_projected)
         ),
         "one_token": _reading(times, n_bytes),
+        "int8_token": {
+            "microseconds": _median(times["one token of int8"]) * 1e6,
+            "times_faster": Ratio.of(
+                times["one token"], times["one token of int8"]
+            ).median,
+        },
         "product_gflops": LargeProduct.FLOPS / _median(times["product"]) / 1e9,
     }
 

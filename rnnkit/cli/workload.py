@@ -11,7 +11,7 @@ from rnnkit.cli.shapes import Shape
 from rnnkit.compiler import Graph, differentiate, trace
 from rnnkit.compiler.graph import linear_parts
 from rnnkit.core import Solver, State, Window
-from rnnkit.model import Head, Network, NetworkConfig
+from rnnkit.model import Head, Network, NetworkConfig, int8_values
 
 Values = Mapping[str, np.ndarray]
 
@@ -226,6 +226,16 @@ class Workload:
         first = self.tokens.ids[:1, :1]
         rows = window.predict(first, self._states[1], n_threads=self.n_threads)
         return np.asarray(rows[0])
+
+    def with_int8(self) -> "Workload":
+        """Return the same network with weights of int8; it does not train."""
+        config, values = int8_values(self.network, self.network.values(self._weights))
+        other = object.__new__(Workload)
+        other.__dict__.update(self.__dict__)
+        other.network = Network(config)
+        other._weights = other.network.weights(values)
+        other._windows, other._states = {}, {}
+        return other
 
     def _backward(self) -> tuple[Window, float]:
         window, loss = self._forward(training=True)

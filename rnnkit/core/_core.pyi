@@ -33,6 +33,7 @@ class Weights:
     embedding_size: int
     hidden_size: int
     tie_weights: bool
+    int8: bool
     output_bias: bool
     head: dict[str, Any]
     dtype: str
@@ -45,6 +46,7 @@ class Weights:
         *,
         tie_weights: bool = False,
         dtype: str = "float32",
+        int8: bool = False,
         output_bias: bool = True,
         head: str = "softmax",
         n_samples: int = 0,
@@ -53,6 +55,13 @@ class Weights:
     ) -> None: ...
     def get(self, index: int) -> Reals: ...
     def set(self, index: int, array: npt.ArrayLike) -> None: ...
+    def is_int8(self, index: int) -> bool: ...
+    def get_int8(
+        self, index: int
+    ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]: ...
+    def set_int8(
+        self, index: int, codes: npt.ArrayLike, scales: npt.ArrayLike
+    ) -> None: ...
     def assign(self, other: Weights) -> None: ...
     def average(self, other: Weights, rate: float, n_threads: int = 1) -> None: ...
     def copy(self) -> Weights: ...

@@ -16,7 +16,7 @@ from cpython.buffer cimport (
     PyObject_GetBuffer,
 )
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, uint8_t, uint32_t, uint64_t
 
 from rnnkit.core cimport _rk as rk
 
@@ -251,6 +251,9 @@ cdef class Weights:
     tie_weights : bool, default=False
         Whether the embedding is the output weight, too.
     dtype : {"float32", "float64"}, default="float32"
+    int8 : bool, default=False
+        Whether matrices, the embedding among them, are codes from -127 to 127 with one
+        scale a row. They have `get_int8` and `set_int8`, and do not train. float32 alone.
     output_bias : bool, default=True
     head : {"softmax", "sampled", "adaptive"}, default="softmax"
     n_samples : int, default=0
@@ -262,7 +265,7 @@ cdef class Weights:
     Attributes
     ----------
     vocab_size, embedding_size, hidden_size : int
-    tie_weights, output_bias : bool
+    tie_weights, int8, output_bias : bool
     head : dict
         The last four, as keywords.
     dtype : str
@@ -273,14 +276,14 @@ cdef class Weights:
     cdef tuple programs
     cdef readonly Py_ssize_t vocab_size, embedding_size
     cdef readonly size_t hidden_size
-    cdef readonly bint tie_weights, output_bias
+    cdef readonly bint tie_weights, int8, output_bias
     cdef readonly dict head
     cdef readonly str dtype
     cdef readonly list shapes
 
     def __cinit__(self, Py_ssize_t vocab_size, Py_ssize_t embedding_size, programs, *,
                   bint tie_weights=False, str dtype not None="float32",
-                  bint output_bias=True, str head not None="softmax",
+                  bint int8=False, bint output_bias=True, str head not None="softmax",
                   Py_ssize_t n_samples=0, const int32_t[::1] cutoffs=None,
                   const int32_t[::1] cluster_widths=None):
         cdef const rk.rk_program *handles[rk.RK_MAX_LAYERS]
@@ -292,6 +295,7 @@ cdef class Weights:
         network.vocab_size = positive("vocab_size", vocab_size)
         network.embedding_size = positive("embedding_size", embedding_size)
         network.tie_weights = tie_weights
+        network.int8 = int8
         network.output_bias = output_bias
         network.head = <rk.rk_head_kind>known(HEADS, "head", head)
         network.n_samples = index_of("n_samples", n_samples)
@@ -312,6 +316,7 @@ cdef class Weights:
         self.embedding_size = embedding_size
         self.hidden_size = rk.rk_weights_hidden_size(self.handle)
         self.tie_weights = tie_weights
+        self.int8 = int8
         self.output_bias = output_bias
         self.head = {"head": head, "n_samples": n_samples, "cutoffs": cutoffs,
                      "cluster_widths": cluster_widths}
@@ -351,6 +356,40 @@ cdef class Weights:
             status = rk.rk_weights_set(self.handle, i, data, &error)
         check(status, &error)
 
+    def is_int8(self, Py_ssize_t index):
+        """Whether tensor `index` is a matrix of int8."""
+        return rk.rk_weights_is_int8(self.handle, index_of("index", index))
+
+    def get_int8(self, Py_ssize_t index):
+        """Return copies of codes (n, k) and scales (n,) of a matrix of int8."""
+        cdef size_t i = index_of("index", index)
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        shape = self._shape(i)
+        codes, scales = np.empty(shape, np.int8), np.empty(shape[:1], np.float32)
+        cdef void *code_data = write_to(codes)
+        cdef void *scale_data = write_to(scales)
+        with nogil:
+            status = rk.rk_weights_get_int8(<int8_t *>code_data, <float *>scale_data,
+                                            self.handle, i, &error)
+        check(status, &error)
+        return codes, scales
+
+    def set_int8(self, Py_ssize_t index, codes, scales):
+        """Copy codes and scales into a matrix of int8."""
+        cdef size_t i = index_of("index", index)
+        cdef rk.rk_error error
+        cdef rk.rk_status status
+        shape = self._shape(i)
+        codes = plain(f"tensor {index}", codes, shape, "int8")
+        scales = plain(f"the scales of tensor {index}", scales, shape[:1], "float32")
+        cdef const void *code_data = read_from(codes)
+        cdef const void *scale_data = read_from(scales)
+        with nogil:
+            status = rk.rk_weights_set_int8(self.handle, i, <const int8_t *>code_data,
+                                            <const float *>scale_data, &error)
+        check(status, &error)
+
     def assign(self, Weights other not None):
         """Take over all values of `other`, weights of the same shapes."""
         cdef rk.rk_error error
@@ -376,7 +415,8 @@ cdef class Weights:
         """Return weights of their own with the same values."""
         cdef Weights copy = Weights(self.vocab_size, self.embedding_size, self.programs,
                                     tie_weights=self.tie_weights, dtype=self.dtype,
-                                    output_bias=self.output_bias, **self.head)
+                                    int8=self.int8, output_bias=self.output_bias,
+                                    **self.head)
         copy.assign(self)
         return copy
 
@@ -955,7 +995,8 @@ def draw(const double[::1] scores not None, double uniform, *, double temperatur
 # ------------------------------------------------------------------------ model files
 
 FORMAT_VERSION = rk.RK_FORMAT_VERSION
-ELEMENTS = {"F32": "<f4", "F64": "<f8", "I32": "<i4", "I64": "<i8", "U8": "u1"}
+ELEMENTS = {"F32": "<f4", "F64": "<f8", "I32": "<i4", "I64": "<i8", "I8": "i1",
+            "U8": "u1"}
 
 
 def checksum(bytes data not None, uint64_t seed=0):

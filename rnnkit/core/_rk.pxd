@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the bridge uses of csrc/, declared for Cython."""
 
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "base/base.h" nogil:
     enum rk_status:
@@ -132,7 +132,7 @@ cdef extern from "network/network.h" nogil:
     struct rk_network:
         rk_dtype dtype
         size_t vocab_size, embedding_size
-        bint tie_weights, output_bias
+        bint tie_weights, int8, output_bias
         rk_head_kind head
         size_t n_samples, n_clusters
         const int32_t *cutoffs
@@ -154,6 +154,11 @@ cdef extern from "network/network.h" nogil:
                              rk_error *error)
     rk_status rk_weights_set(rk_weights *weights, size_t index, const void *plain,
                              rk_error *error)
+    bint rk_weights_is_int8(const rk_weights *weights, size_t index)
+    rk_status rk_weights_get_int8(int8_t *codes, float *scales, const rk_weights *weights,
+                                  size_t index, rk_error *error)
+    rk_status rk_weights_set_int8(rk_weights *weights, size_t index, const int8_t *codes,
+                                  const float *scales, rk_error *error)
 
     struct rk_state
     rk_status rk_state_create(rk_state **state, const rk_weights *weights,

@@ -21,6 +21,7 @@ def with_encoder(
     n_old, n_new = len(model.encoder.tokens), len(encoder.tokens)
     if n_old == n_new:
         return model
+    model.network.config.require_reals("new tokens")
     behind = int(encoder.end_id != model.encoder.end_id)  # the end of ids stays last
     network = Network(replace(model.network.config, vocab_size=n_new))
     weights = network.weights(grown_values(network, model.params, behind))

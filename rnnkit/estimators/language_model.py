@@ -602,6 +602,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
 
     def _trainer_from(self, model: LanguageModel, training: TrainingConfig) -> Trainer:
         """Return a trainer that goes on with the weights of a model."""
+        model.network.config.require_reals("warm_start and partial_fit")
         before = model.network.config
         network = Network(network_config(self, model.encoder, before=before))
         check_values(network, model.params, "the network cannot change in a warm start")
@@ -700,6 +701,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
             A name is unknown, a shape is wrong, or a value is not finite.
         """
         model = self._fitted()
+        model.network.config.require_reals("set_weights")
         checked = check_values(model.network, {**model.params, **values}, "set_weights")
         weights = model.network.weights(checked)
         self._model = LanguageModel(
@@ -796,17 +798,17 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         NotBuiltError
             This rnnkit was built without its C library.
         """
-        export_c(self._stored(), path)
+        export_c(self._storable(), path)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file, from which `rnnkit.load` makes it again.
 
         The name holds the old file or the new one, whatever happens on the way.
         """
-        save(self._stored(), path)
+        save(self._storable(), path)
 
-    def _stored(self) -> LanguageModel:
-        """The model as files have it, with the parameters of this estimator."""
+    def _storable(self) -> LanguageModel:
+        """Return the model with all that its file holds of the estimator."""
         model = self._fitted()
         facts = replace(model.facts, parameters=storable_parameters(self))
         return model.with_facts(facts)

@@ -68,6 +68,7 @@ def export_onnx(model: LanguageModel, path: str | os.PathLike[str]) -> None:
 
 def to_onnx_bytes(model: LanguageModel) -> bytes:
     """Return the ONNX file's content, not tried yet."""
+    model.network.config.require_reals("export to ONNX", ConversionError)
     package("onnx")
     import onnx
     from onnx import helper, numpy_helper

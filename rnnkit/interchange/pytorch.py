@@ -55,6 +55,7 @@ def to_torch_state_dict(model: LanguageModel) -> dict[str, Array]:
         A layer has no such module; the message names it.
     """
     config, params = model.network.config, model.params
+    config.require_reals("to_torch_state_dict", ConversionError)
     found = {"embedding.weight": params["embedding.weight"]}
     modules = []
     graphs = model.network.predicting_graphs()[: config.num_layers]

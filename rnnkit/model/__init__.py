@@ -5,7 +5,8 @@ from rnnkit.model.config import DTYPES, NetworkConfig
 from rnnkit.model.dropout import NO_DROPOUT, NO_PENALTIES, Dropout, Penalties
 from rnnkit.model.growth import grown_values
 from rnnkit.model.head import HEADS, MAX_CLUSTERS, MAX_SAMPLES, Head, chosen_cutoffs
-from rnnkit.model.network import Network, named_parameters
+from rnnkit.model.int8 import int8_values
+from rnnkit.model.network import SCALE, Network, named_parameters
 from rnnkit.model.projection import PROJECTION, PROJECTION_WEIGHT
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "NO_PENALTIES",
     "PROJECTION",
     "PROJECTION_WEIGHT",
+    "SCALE",
     "Dropout",
     "Head",
     "Network",
@@ -24,5 +26,6 @@ __all__ = [
     "Penalties",
     "chosen_cutoffs",
     "grown_values",
+    "int8_values",
     "named_parameters",
 ]

@@ -36,6 +36,9 @@ class NetworkConfig:
     projection : bool, default=False
         A linear layer from the top cell's output to E units, which the output layer
         reads.
+    int8 : bool, default=False
+        Matrices, the embedding among them, are codes from -127 to 127 with a scale a
+        row. Needs float32; does not train.
 
     Raises
     ------
@@ -51,6 +54,7 @@ class NetworkConfig:
     head: Head = field(default_factory=Head)
     zoneout: tuple[tuple[str, float], ...] = ()
     projection: bool = False
+    int8: bool = False
 
     def __post_init__(self) -> None:
         if self.vocab_size < 1 or self.embedding_size < 1:
@@ -76,12 +80,22 @@ class NetworkConfig:
             )
         if self.dtype not in DTYPES:
             raise ParameterError(f"dtype={self.dtype!r}; allowed: {', '.join(DTYPES)}")
+        if self.int8 and self.dtype != "float32":
+            raise ParameterError(f"int8 weights need dtype='float32', not {self.dtype}")
         self.head.check(self.vocab_size, self.tie_weights)
         for graph in self.graphs if self.zoneout else ():
             try:
                 with_zoneout(graph, dict(self.zoneout))
             except ValueError as error:
                 raise ParameterError(f"zoneout: {error}") from None
+
+    def require_reals(self, what: str, error: type[Exception] = ParameterError) -> None:
+        """Raise `error` where the weights are int8, and `what` cannot be."""
+        if self.int8:
+            raise error(
+                f"{what}: the weights are int8, which predict and do no more; take the "
+                "model that they were made of by quantize"
+            )
 
     @property
     def hidden_size(self) -> int:

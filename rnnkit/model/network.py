@@ -25,6 +25,8 @@ from rnnkit.model.dropout import NO_PENALTIES, SITES_PER_LAYER, Dropout, Penalti
 from rnnkit.model.head import weight
 from rnnkit.model.projection import PROJECTION
 
+SCALE = ".scale"  # behind the name of a matrix of int8: its scales, as in the file
+
 
 class Network:
     """Parameters and programs of a `NetworkConfig`; has no weights, never changes."""
@@ -71,6 +73,10 @@ class Network:
         """Return weights for the core, filled with `values` of every parameter."""
         weights = self._no_weights()
         for i, parameter in enumerate(self.parameters):
+            if weights.is_int8(i):
+                scales = values[parameter.name + SCALE]
+                weights.set_int8(i, values[parameter.name], scales)
+                continue
             value = np.ascontiguousarray(values[parameter.name], self.config.dtype)
             weights.set(i, value)
         return weights
@@ -90,12 +96,23 @@ class Network:
             self.programs(),
             tie_weights=config.tie_weights,
             dtype=config.dtype,
+            int8=config.int8,
             **config.head.settings(config.hidden_size),
         )
 
     def values(self, weights: Weights) -> dict[str, np.ndarray]:
-        """Return plain copies of the weights under their names."""
-        return {p.name: weights.get(i) for i, p in enumerate(self.parameters)}
+        """Return plain copies of the weights under their names.
+
+        Of a matrix of int8 the codes, and the scales under its name and ".scale".
+        """
+        values: dict[str, np.ndarray] = {}
+        for i, parameter in enumerate(self.parameters):
+            name = parameter.name
+            if weights.is_int8(i):
+                values[name], values[name + SCALE] = weights.get_int8(i)
+            else:
+                values[name] = weights.get(i)
+        return values
 
     def initial_values(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Return first values of every parameter, drawn from `rng` in order."""

@@ -19,7 +19,7 @@ import numpy as np
 from rnnkit.compiler import Graph
 from rnnkit.core import read_model
 from rnnkit.errors import GraphError, ModelFormatError
-from rnnkit.model import Head, NetworkConfig, named_parameters
+from rnnkit.model import SCALE, Head, NetworkConfig, named_parameters
 from rnnkit.storage.files import replace_file
 from rnnkit.storage.safetensors import (
     FORMAT_VERSION,
@@ -51,7 +51,7 @@ class ModelRecord:
     config : NetworkConfig
         The network.
     values : mapping of str to array
-        Its parameters by name.
+        Its parameters by name; of int8 matrices the scales beside them.
     tokens : tuple of str, or None
         The vocabulary in order of the ids; None for a model of ids.
     cell, tokenizer : dict
@@ -171,6 +171,8 @@ def _network(config: NetworkConfig) -> dict[str, Any]:
         facts["head"] = {"kind": config.head.kind, **values}
     if config.projection:
         facts["projection"] = True
+    if config.int8:
+        facts["int8"] = True
     if config.zoneout:
         facts["zoneout"] = dict(config.zoneout)
     return facts
@@ -263,6 +265,8 @@ def _values(
                 f"tensor {parameter.name!r} does not have the shape {parameter.shape}"
             )
         values[parameter.name] = value
+        if config.int8 and parameter.is_weight:
+            values[parameter.name + SCALE] = tensors[parameter.name + SCALE]
     return values
 
 

@@ -21,6 +21,7 @@ NAMES: dict[np.dtype[Any], str] = {
     np.dtype("<f8"): "F64",
     np.dtype("<i4"): "I32",
     np.dtype("<i8"): "I64",
+    np.dtype("i1"): "I8",
     np.dtype("u1"): "U8",
 }
 NAME = re.compile(r"[a-z][A-Za-z0-9_.-]{0,127}")

@@ -77,6 +77,7 @@ class DynamicEvaluation(NetworkScorer):
         epsilon: float = 2e-5,
     ) -> None:
         self.model = unwrapped(model, LanguageModel)
+        self.model.network.config.require_reals("dynamic evaluation")
         self.learning_rate = check_real("learning_rate", learning_rate, 0.0)
         self.decay = check_real("decay", decay, 0.0, 1.0)
         self.segment = check_integer("segment", segment, 1)
@@ -266,6 +267,7 @@ def gradient_rms(
         By parameter, in the shapes of `params`.
     """
     model = unwrapped(model, LanguageModel)
+    model.network.config.require_reals("gradient_rms")
     network = _learner(model.network)
     weights = network.weights(model.params)
     corpus = model.encoder.encode(model._read(X)).targets(model.encoder.end_id)

@@ -8,7 +8,7 @@ import pytest
 from build_c import COMPILER, build_tests, has_openmp, run_test
 
 UNITS = ["base", "kernels", "linalg"]
-TESTS = ["base", "kernels", "linalg"]
+TESTS = ["base", "kernels", "linalg", "int8"]
 
 
 def test_every_float_is_within_the_stated_ulp(tmp_path: Path) -> None:

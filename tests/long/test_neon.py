@@ -14,7 +14,7 @@ COMPILER, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
 UNITS = ["base", "kernels", "linalg"]
 
 
-@pytest.mark.parametrize("name", ["kernels", "linalg"])
+@pytest.mark.parametrize("name", ["kernels", "linalg", "int8"])
 def test_kernels_for_neon_equal_their_scalar_twins(name, tmp_path, monkeypatch):
     for program in (COMPILER, EMULATOR):
         if shutil.which(program) is None:
