@@ -112,13 +112,19 @@ def plain(build: Build) -> Path:
     return build("plain.so", *options)
 
 
+@pytest.mark.parametrize("is_int8", [False, True], ids=["float32", "int8"])
 @pytest.mark.parametrize("cell", ["lstm", "layer_norm_lstm"])
 def test_plain_c_computes_the_bits_of_the_baseline(
-    cell: str, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cell: str,
+    is_int8: bool,
+    plain: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("RNNKIT_ISA", "baseline")
     lm = RNNLanguageModel(cell, hidden_size=9, max_iter=3, random_state=0, n_threads=1)
-    lm.fit(TEXTS).save(tmp_path / "model.rnn")
+    lm.fit(TEXTS)
+    (lm.quantize() if is_int8 else lm).save(tmp_path / "model.rnn")
     data = (tmp_path / "model.rnn").read_bytes()
     installed = Path(rnnkit.get_lib()) / "librnnkit.so"
     expected = log_probabilities(installed, data)

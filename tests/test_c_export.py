@@ -16,7 +16,8 @@ import rnnkit
 from rnnkit import RNNLanguageModel, c_library
 from rnnkit.cli.main import main
 from rnnkit.errors import NotBuiltError, ParameterError
-from rnnkit.interchange.c_export import _words
+from rnnkit.interchange.c_export import _words, export_c
+from rnnkit.runtime import LanguageModel
 
 TEXTS = ["the cat sat on the mat", "the dog sat, too.", "ein \u00fcber 3.14"] * 5
 STRICT = ["-Wall", "-Wextra", "-Werror"]
@@ -39,6 +40,22 @@ int main(void)
         printf("%d %.9g\\n", (int)ids[i], (double)log_p[i]);
     rnnkit_stream_free(stream);
     rnnkit_model_free(model);
+    return 0;
+}
+"""
+TWO_MODELS = """
+#include "pets.h"
+#include "letters.h"
+#include <stdio.h>
+int main(void)
+{
+    rnnkit_model *words = NULL, *letters = NULL;
+    if (pets_model(&words, NULL) || letters_model(&letters, NULL))
+        return 1;
+    printf("%d %d\\n", (int)rnnkit_model_n_tokens(words),
+           (int)rnnkit_model_n_tokens(letters));
+    rnnkit_model_free(words);
+    rnnkit_model_free(letters);
     return 0;
 }
 """
@@ -115,18 +132,15 @@ def test_programs_predict_with_it(
 def test_two_models_share_what_the_first_one_brings(
     exported: tuple[RNNLanguageModel, Path], compiled: str, tmp_path: Path
 ) -> None:
-    fitted(tokenizer="char").export_c(tmp_path / "letters.c")
+    letters = fitted(tokenizer="char")
+    letters.export_c(tmp_path / "letters.c")
     exported[0].export_c(tmp_path / "pets.c")
-    (tmp_path / "program.c").write_text(
-        '#include "pets.h"\n#include "letters.h"\n#include <stdio.h>\nint main(void) {\n'
-        "rnnkit_model *a, *b;\n"
-        "if (pets_model(&a, NULL) || letters_model(&b, NULL)) return 1;\n"
-        "int is_larger = rnnkit_model_n_tokens(b) > rnnkit_model_n_tokens(a);\n"
-        "rnnkit_model_free(a);\nrnnkit_model_free(b);\n"
-        'return puts(is_larger ? "larger" : "smaller") < 0; }\n'
-    )
+    (tmp_path / "program.c").write_text(TWO_MODELS)
     sources = ["-DRNNKIT_LINKED", "program.c", "letters.c", compiled, "-lm"]
-    assert run([build(tmp_path, "program", *STRICT, *sources)]) == "larger\n"
+    sizes = [
+        int(n) for n in run([build(tmp_path, "program", *STRICT, *sources)]).split()
+    ]
+    assert sizes == [len(exported[0].vocabulary_), len(letters.vocabulary_)]
 
 
 @needs_cc
@@ -145,6 +159,21 @@ def test_models_predict_what_python_predicts(
 ) -> None:
     lm = fitted(tokenizer=tokenizer, cell=cells()[cell], **more)
     lm.export_c(tmp_path / "some_Model2.c")
+    assert_same_predictions(lm, lm.vocabulary_, tmp_path)
+
+
+@needs_cc
+def test_a_model_of_int8_predicts_what_python_predicts(tmp_path: Path) -> None:
+    lm = fitted(hidden_size=40)
+    model = lm.quantize()
+    export_c(model, tmp_path / "some_Model2.c")
+    assert_same_predictions(model, lm.vocabulary_, tmp_path)
+
+
+def assert_same_predictions(
+    model: RNNLanguageModel | LanguageModel, vocabulary: list[str], tmp_path: Path
+) -> None:
+    """What Python predicts, some_Model2.c predicts."""
     options = ["-DRNNKIT_LINKED", "-std=c11", *STRICT, "-O2", "-shared", "-fPIC"]
     path = build(tmp_path, "model.so", *options, "some_Model2.c", *installed())
     twin = Exported(ctypes.CDLL(path), "some_Model2_model")
@@ -152,8 +181,8 @@ def test_models_predict_what_python_predicts(
         twin.c.rnnkit_stream_reset(twin.stream)
         twin.feed(prompt)
         ids, log_p = twin.top(5)
-        expected = lm.predict_next(prompt, k=5)[0]
-        assert [lm.vocabulary_[i] for i in ids] == [token for token, _ in expected]
+        expected = model.predict_next(prompt, k=5)[0]
+        assert [vocabulary[i] for i in ids] == [token for token, _ in expected]
         logs = np.log([p for _, p in expected])
         assert np.allclose(log_p, logs, rtol=0, atol=1e-5)
     twin.close()

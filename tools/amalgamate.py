@@ -63,7 +63,7 @@ FUNCTION = re.compile(
     r"^(?=(?:const |enum |struct |unsigned )*\w+ \**rk_\w+\()", re.MULTILINE
 )
 TABLE = re.compile(
-    r"^(?:extern (?=const )|(?=const struct \w+ (?:rk_\w+|RK_T\(rk_\w+\)) = ))",
+    r"^(?:extern (?=const )|(?=const struct \w+ (?:rk_\w+|RK_\w+\([^)]*\)) = ))",
     re.MULTILINE,
 )
 

@@ -16,6 +16,8 @@ RK_INLINE void v_store(void *p, v_real a) { memcpy(p, &a, sizeof a); }
 RK_INLINE v_real v_splat(RK_REAL x) { return x; }
 RK_INLINE v_double v_double_load(const void *p) { return v_load(p); }
 
+RK_INLINE v_real v_from_int(v_int a) { return (v_real)a; }
+
 RK_INLINE v_uint v_bits(v_real a) { v_uint b; memcpy(&b, &a, sizeof b); return b; }
 RK_INLINE v_real v_from_int(v_int a) { return (v_real)a; }
 RK_INLINE v_real v_of_bits(v_uint a) { v_real b; memcpy(&b, &a, sizeof b); return b; }

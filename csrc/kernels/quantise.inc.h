@@ -44,6 +44,7 @@ static void RK_T(int8_quantise)(struct rk_int8_row *row, const void *src,
     const RK_REAL inverse = is_zero || !is_finite ? 0 : 127 / most;
     const char *from = src;
     v_int excess[RK_VP];
+    int32_t excesses[RK_LANES];
     RK_EACH(j, RK_VP)
         excess[j] = (v_int){0};
     row->scale = is_zero ? 0 : most / 127;
@@ -65,12 +66,10 @@ static void RK_T(int8_quantise)(struct rk_int8_row *row, const void *src,
         RK_T(narrow)(row->magnitudes + i, magnitudes);
         RK_T(narrow)(row->signs + i, signs);
     }
-    _Alignas(RK_PANEL) int32_t sums[RK_LANES];
-    RK_EACH(j, RK_VP)
-        v_store(sums + j * RK_VL, v_of_bits((v_uint)excess[j]));
+    memcpy(excesses, excess, sizeof excesses);
     row->excess = 0;
     for (int i = 0; i < RK_LANES; i++)
-        row->excess += sums[i];
+        row->excess += excesses[i];
 }
 
 static void RK_T(int8_unit)(void *dst, size_t panel_stride, const void *panel, size_t unit,

@@ -49,9 +49,9 @@
 #else
 #include "kernels/simd.inc.h"
 #endif
-#include "kernels/lanes.inc.h"
 #include "kernels/int8.inc.h"
 #if !defined(RK_INT8_ALONE)
+#include "kernels/lanes.inc.h"
 #include "kernels/math.inc.h"
 #include "kernels/vector.inc.h"
 #include "kernels/block.inc.h"

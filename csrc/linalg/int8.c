@@ -55,14 +55,14 @@ void rk_int8_unpack(int8_t *plain, float *scales, const char *packed, size_t blo
 /* ----------------------------------------------------------------- products */
 
 /* Rows [row, row + n_rows) of the list, as codes of one part of one term. */
-struct code_block {
+struct int8_block {
     size_t row, n_rows;
     char *c[MOST_ROWS]; /* each row's place in panel 0 */
     struct rk_int8_row codes[MOST_ROWS];
     _Alignas(RK_PANEL) char buffer[BUFFER];
 };
 
-static void quantise(struct code_block *block, const struct rk_kernels *kernels,
+static void quantise(struct int8_block *block, const struct rk_kernels *kernels,
                      const struct rk_term *term, size_t batch, size_t k0, size_t k)
 {
     size_t n_bytes = divide_up(k, LANES) * LANES;
@@ -78,7 +78,7 @@ static void quantise(struct code_block *block, const struct rk_kernels *kernels,
 
 /* All tiles of a block for panels [panel0, panel1). In `tile`, start, scales and b are
  * those of panel 0. */
-static void code_block_run(const struct code_block *block,
+static void int8_block_run(const struct int8_block *block,
                            const struct rk_int8_tiles *tiles, struct rk_int8_tile tile,
                            size_t panel0, size_t panel1)
 {
@@ -118,7 +118,7 @@ void rk_int8_product(const struct rk_kernels *kernels, struct rk_rows c, size_t 
     const struct rk_int8_tiles *tiles = rk_int8_tiles(kernels->isa);
     const size_t row_bytes = 2 * divide_up(longest_part(terms, n_terms), LANES) * LANES;
     const size_t at_once = least(MOST_ROWS, BUFFER / row_bytes);
-    struct code_block block;
+    struct int8_block block;
     for (block.row = row0; block.row < row1; block.row += block.n_rows) {
         struct rk_int8_tile tile = {.c = block.c,
                                     .c_stride = c.panel_stride,
@@ -134,7 +134,7 @@ void rk_int8_product(const struct rk_kernels *kernels, struct rk_rows c, size_t 
                 tile.scales = term->weight;
                 tile.b = term->weight + RK_PANEL + k / 4 * RK_PANEL;
                 quantise(&block, kernels, term, batch, k, tile.k);
-                code_block_run(&block, tiles, tile, panel0, panel1);
+                int8_block_run(&block, tiles, tile, panel0, panel1);
                 tile.start = NULL;
                 tile.from_zero = false;
             }

@@ -33,7 +33,7 @@ def add_commands(commands: Any) -> None:
         "--int8",
         action="store_true",
         help="with weights of int8, a quarter of the size and much faster for one "
-        "token: into a model file, -o FILE, or a C file, --c FILE",
+        "token, into the model file -o FILE",
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="of --int8: where to")
     parser.add_argument(
@@ -48,63 +48,61 @@ def add_commands(commands: Any) -> None:
 
 def run_export(arguments: argparse.Namespace) -> None:
     """``rnnkit export MODEL``, into what is asked for."""
-    if not (arguments.onnx or arguments.c or arguments.output):
+    asked = {
+        export_onnx: arguments.onnx is not None,
+        export_c: arguments.c is not None,
+        export_int8: arguments.int8,
+    }
+    if sum(asked.values()) != 1:
         raise ParameterError(
-            "export needs to know into what: --onnx FILE, --c FILE, or --int8 -o FILE"
+            "export needs to know into what, one at a time: --onnx FILE, --c FILE or "
+            "--int8 -o FILE"
         )
     if not arguments.int8 and (arguments.output or arguments.text):
         raise ParameterError("-o and --text belong to --int8")
-    model = load(arguments.model)
-    answer: dict[str, Any] = {}
-    if arguments.int8:
-        exact, model = model, model.quantize()
-        if arguments.text:
-            answer |= cost(exact, model, paths_of(arguments.text))
-    if arguments.output:
-        answer |= export_int8(model, arguments)
-    if arguments.onnx:
-        answer |= export_onnx(model, Path(arguments.onnx))
-    if arguments.c:
-        answer |= export_c(model, Path(arguments.c))
+    (export,) = (function for function, is_asked in asked.items() if is_asked)
+    answer, rows = export(arguments)
     if arguments.json:
         print_json(answer)
     else:
-        print_table({name: told(value) for name, value in answer.items()})
+        print_table(rows)
 
 
-def told(value: Any) -> str:
-    """Return a figure as a person reads it."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else value
+def export_onnx(arguments: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str]]:
+    """``rnnkit export MODEL --onnx FILE``; return what to tell a program, a person."""
+    from rnnkit.interchange.onnx_export import export_onnx
+
+    export_onnx(load(arguments.model), arguments.onnx)
+    path = Path(arguments.onnx)
+    answer = {"model": str(path), "vocabulary": str(path.with_suffix(".json"))}
+    return answer, answer
 
 
-def cost(exact: Any, small: Any, texts: list[Any]) -> dict[str, float]:
-    """Return the perplexity of texts with the weights of before, and with int8."""
-    before, after = exact.perplexity(texts), small.perplexity(texts)
-    return {"perplexity_before": before, "perplexity": after, "ratio": after / before}
+def export_c(arguments: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str]]:
+    """``rnnkit export MODEL --c FILE``; return the same."""
+    from rnnkit.interchange import c_export
+
+    c_export.export_c(load(arguments.model), arguments.c)
+    path = Path(arguments.c)
+    answer = {"source": str(path), "header": str(path.with_suffix(".h"))}
+    return answer, answer
 
 
-def export_int8(model: Any, arguments: argparse.Namespace) -> dict[str, Any]:
-    """``rnnkit export MODEL --int8 -o FILE``; return what to tell."""
-    model.save(arguments.output)
+def export_int8(arguments: argparse.Namespace) -> tuple[dict[str, Any], dict[str, str]]:
+    """``rnnkit export MODEL --int8 -o FILE``; return the same."""
+    if arguments.output is None:
+        raise ParameterError("--int8 needs a name for the new model: -o FILE")
+    model = load(arguments.model)
+    small = model.quantize()
+    small.save(arguments.output)
     before, after = (
         Path(name).stat().st_size for name in (arguments.model, arguments.output)
     )
-    return {"model": arguments.output, "bytes_before": before, "bytes": after}
-
-
-def export_onnx(model: Any, path: Path) -> dict[str, Any]:
-    """``rnnkit export MODEL --onnx FILE``; return what to tell."""
-    from rnnkit.interchange import onnx_export
-
-    onnx_export.export_onnx(model, path)
-    return {"onnx": str(path), "vocabulary": str(path.with_suffix(".json"))}
-
-
-def export_c(model: Any, path: Path) -> dict[str, Any]:
-    """``rnnkit export MODEL --c FILE``; return what to tell."""
-    from rnnkit.interchange import c_export
-
-    c_export.export_c(model, path)
-    return {"source": str(path), "header": str(path.with_suffix(".h"))}
+    answer = {"model": arguments.output, "bytes_before": before, "bytes": after}
+    rows = {"model": arguments.output, "bytes": f"{after:,}, before {before:,}"}
+    if arguments.text:
+        texts = paths_of(arguments.text)
+        old, new = model.perplexity(texts), small.perplexity(texts)
+        answer |= {"perplexity_before": old, "perplexity": new}
+        rows["perplexity"] = f"{new:.2f}, before {old:.2f} ({new / old - 1:+.2%})"
+    return answer, rows

@@ -77,7 +77,7 @@ static void product_check(size_t n_steps, size_t batch, size_t row0, size_t row1
     for (size_t t = 0; t < n_terms; t++) {
         a[t] = value_make(n_steps, batch, ks[t], 2 + t);
         weights[t] = packed_make(1, n, ks[t], 4 + t, &plain[t]);
-        terms[t] = (struct rk_term){a[t].rows, weights[t], ks[t] * RK_PANEL, ks[t]};
+        terms[t] = (struct rk_term){a[t].rows, weights[t], ks[t] * RK_PANEL, ks[t], false};
     }
     rk_product(kernels, c.rows, batch, row0, row1, 0, c.panels, how == FROM_START ? bias : NULL,
                how == FROM_C, terms, n_terms);
@@ -141,7 +141,7 @@ static void a_products_share_has_the_bits_of_the_whole(void)
     struct value shared = value_make(STEPS, BATCH, N, 3);
     void *plain;
     char *weight = packed_make(1, N, K, 4, &plain);
-    struct rk_term term = {a.rows, weight, K * RK_PANEL, K};
+    struct rk_term term = {a.rows, weight, K * RK_PANEL, K, false};
     rk_product(kernels, whole.rows, BATCH, 0, STEPS * BATCH, 0, whole.panels, NULL, false, &term,
                1);
     for (size_t panel = 0; panel < whole.panels; panel++)
