@@ -19,7 +19,6 @@ RK_INLINE v_double v_double_load(const void *p) { return v_load(p); }
 RK_INLINE v_real v_from_int(v_int a) { return (v_real)a; }
 
 RK_INLINE v_uint v_bits(v_real a) { v_uint b; memcpy(&b, &a, sizeof b); return b; }
-RK_INLINE v_real v_from_int(v_int a) { return (v_real)a; }
 RK_INLINE v_real v_of_bits(v_uint a) { v_real b; memcpy(&b, &a, sizeof b); return b; }
 
 RK_INLINE v_real v_fma(v_real a, v_real b, v_real c) { return a * b + c; }
