@@ -5,6 +5,7 @@
  */
 #if RK_F32
 
+/* What the intrinsics on integers take. */
 typedef long long v_bits __attribute__((vector_size(RK_VBYTES)));
 
 /* acc + the products of the four bytes of a lane of `magnitudes`, 0 to 127, and of
