@@ -10,6 +10,7 @@ import head_oracle
 import numpy as np
 import pytest
 from core_oracle import Model
+from small_models import PLAIN
 from test_heads_large import adaptive, sampled, some_window, trained
 
 import rnnkit
@@ -52,7 +53,7 @@ def make(**params: Any) -> RNNLanguageModel:
         "tokenizer": "whitespace", "hidden_size": 6, "max_iter": 2, "bptt": 5,
         "batch_size": 3, "random_state": 0, "n_threads": 1,
     }  # fmt: skip
-    return RNNLanguageModel(**{**defaults, **params})
+    return RNNLanguageModel(**PLAIN | defaults | params)
 
 
 def bits(lm: RNNLanguageModel) -> bytes:

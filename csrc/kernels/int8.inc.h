@@ -6,6 +6,7 @@
 #if RK_F32
 
 #if defined(RK_X86)
+/* What the intrinsics on integers take. */
 typedef long long v_bytes __attribute__((vector_size(RK_VBYTES)));
 #endif
 
