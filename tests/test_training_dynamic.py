@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Dynamic evaluation against its equations, with gradients by a complex step."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -94,11 +95,13 @@ def slow_scores(dynamic: DynamicEvaluation, documents: list[np.ndarray]) -> np.n
             scores, after = score(model, values, ids, here, states)
             result += scores.tolist()
             g = gradient(model, values, ids, here, states)
+            norm = math.sqrt(sum((part**2).sum() for part in g.values()))
+            clip = min(1.0, dynamic.max_grad_norm / norm)
             values = {
                 p.name: np.clip(
                     values[p.name]
                     + dynamic.decay * r[p.name] * (first[p.name] - values[p.name])
-                    - dynamic.learning_rate * g[p.name] / s[p.name],
+                    - dynamic.learning_rate * clip * g[p.name] / s[p.name],
                     *(p.limits or (-np.inf, np.inf)),
                 )
                 for p in model.network.parameters
@@ -118,6 +121,7 @@ def fast_scores(dynamic: Scorer, documents: list[np.ndarray]) -> np.ndarray:
     [
         {"learning_rate": 0.3},
         {"learning_rate": 0.2, "decay": 0.4, "segment": 3},
+        {"learning_rate": 0.3, "segment": 3, "max_grad_norm": 0.7},
         {"learning_rate": 0.05, "decay": 0.5, "segment": 4, "with_rms": True},
         {"learning_rate": 0.05, "segment": 1, "with_rms": True},
     ],

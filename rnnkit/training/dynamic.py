@@ -57,6 +57,9 @@ class DynamicEvaluation(NetworkScorer):
         `learning_rate` and `decay`.
     epsilon : float, default=2e-5
         Keeps steps of weights that hardly learned in bounds.
+    max_grad_norm : float or None, default=None
+        Clip a segment's gradient to this norm over all parameters, which keeps a rare
+        one from carrying the weights away; None, as in the paper: do not.
 
     Raises
     ------
@@ -75,6 +78,7 @@ class DynamicEvaluation(NetworkScorer):
         rms: Mapping[str, np.ndarray] | None = None,
         segment: int = SEGMENT,
         epsilon: float = 2e-5,
+        max_grad_norm: float | None = None,
     ) -> None:
         self.model = unwrapped(model, LanguageModel)
         self.model.network.config.require_reals("dynamic evaluation")
@@ -84,6 +88,9 @@ class DynamicEvaluation(NetworkScorer):
         if not check_real("epsilon", epsilon, 0.0) > 0.0:
             raise ParameterError("epsilon=0; allowed: a number > 0")
         self.epsilon = float(epsilon)
+        self.max_grad_norm = math.inf
+        if max_grad_norm is not None:
+            self.max_grad_norm = check_real("max_grad_norm", max_grad_norm, 0.0)
         self.rms = None if rms is None else _checked(rms, self.model)
         self.encoder = self.model.encoder
         self.options = self.model.options
@@ -97,12 +104,15 @@ class DynamicEvaluation(NetworkScorer):
         *,
         rms: Mapping[str, np.ndarray] | None = None,
         segment: int = SEGMENT,
+        max_grad_norm: float | None = None,
         learning_rates: Sequence[float] | None = None,
         decays: Sequence[float] | None = None,
     ) -> Self:
         """Return what scores best on a validation text; see `grid`."""
         rates, pulls = _grid(rms, segment, learning_rates, decays)
-        settings: dict[str, Any] = {"rms": rms, "segment": segment}
+        settings: dict[str, Any] = {
+            "rms": rms, "segment": segment, "max_grad_norm": max_grad_norm
+        }  # fmt: skip
         scores = cls.grid(model, X, learning_rates=rates, decays=pulls, **settings)
         if not np.isfinite(scores).any():
             raise NonFiniteError(
@@ -120,6 +130,7 @@ class DynamicEvaluation(NetworkScorer):
         *,
         rms: Mapping[str, np.ndarray] | None = None,
         segment: int = SEGMENT,
+        max_grad_norm: float | None = None,
         learning_rates: Sequence[float] | None = None,
         decays: Sequence[float] | None = None,
     ) -> np.ndarray:
@@ -130,7 +141,7 @@ class DynamicEvaluation(NetworkScorer):
         model : LanguageModel, or a fitted estimator
         X : iterable of str
             A validation text; not the one that is reported on.
-        rms, segment
+        rms, segment, max_grad_norm
             As in the constructor.
         learning_rates, decays : sequences of float, optional
             What is tried. By default, for segments of 5 tokens and growing with them:
@@ -144,7 +155,14 @@ class DynamicEvaluation(NetworkScorer):
         """
         rates, pulls = _grid(rms, segment, learning_rates, decays)
         found = [
-            cls(model, learning_rate=rate, decay=pull, rms=rms, segment=segment)
+            cls(
+                model,
+                learning_rate=rate,
+                decay=pull,
+                rms=rms,
+                segment=segment,
+                max_grad_norm=max_grad_norm,
+            )
             for rate in rates
             for pull in pulls
         ]
@@ -187,6 +205,7 @@ class _Reader:
         self._n_threads = n_threads
         self._first = [settings.model.params[p.name] for p in network.parameters]
         self._rates, self._pulls = _steps(settings, network)
+        self._max_grad_norm = settings.max_grad_norm
         self._weights = network.weights(settings.model.params)
         programs = network.programs(training=True)
         n_steps = settings.segment
@@ -210,15 +229,15 @@ class _Reader:
         if not loss < RUN_AWAY:
             raise NonFiniteError(
                 f"the adapted weights ran away, to a loss of {loss:.4g} nats a token: "
-                "use a smaller learning_rate, or more decay"
+                "use a smaller learning_rate, more decay, or a max_grad_norm"
             )
         return self._window
 
     def learn(self) -> None:
         """Make a step with the gradient of what was read last."""
         self._window.backward(n_threads=self._n_threads)
-        for i, parameter in enumerate(self._network.parameters):
-            value, step = self._values[i], self._window.gradient(i)
+        for i, step in enumerate(self._clipped_gradients()):
+            value, parameter = self._values[i], self._network.parameters[i]
             # Steps that are too large are told of when the loss is.
             with np.errstate(over="ignore", invalid="ignore"):
                 step *= self._rates[i]
@@ -228,6 +247,14 @@ class _Reader:
             if parameter.limits is not None:
                 np.clip(value, *parameter.limits, out=value)
             self._weights.set(i, value)
+
+    def _clipped_gradients(self) -> list[np.ndarray]:
+        found = [self._window.gradient(i) for i in range(len(self._values))]
+        if self._max_grad_norm < math.inf:
+            norm = math.sqrt(sum(float(np.vdot(g, g)) for g in found))
+            for gradient in found if norm > self._max_grad_norm else ():
+                gradient *= self._max_grad_norm / norm
+        return found
 
 
 def _steps(
