@@ -43,8 +43,6 @@ CHANGES = [
     {"dropout": 0.2},
     {"batch_size": 16},
     {"bptt": 32},
-    {"cell": "gru"},
-    {"num_layers": 2},
 ]
 
 
