@@ -613,7 +613,12 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         model.network.config.require_reals("warm_start and partial_fit")
         before = model.network.config
         network = Network(network_config(self, model.encoder, before=before))
-        check_values(network, model.params, "the network cannot change in a warm start")
+        check_values(
+            network,
+            model.params,
+            "the network cannot change in a warm start (set its parameters back, or "
+            "fit with warm_start=False)",
+        )
         if equations(network.config) != equations(before):
             raise ParameterError(
                 "the cell's equations are not those that its weights were learned "
