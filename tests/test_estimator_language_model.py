@@ -616,3 +616,22 @@ def test_the_schedule_that_is_chosen_hangs_on_what_is_known_of_the_end() -> None
         for changes in ({}, {"learning_rate": "constant"})
     )
     assert bits(auto) == bits(told)
+
+
+@pytest.mark.parametrize(
+    ("settings", "rate"),
+    [
+        ({"solver": "adam"}, 8e-3),
+        ({"solver": "rmsprop"}, 2e-3),
+        ({"solver": "sgd"}, 4.0),
+        ({"solver": "sgd", "momentum": 0.5}, 2.0),
+    ],
+)
+def test_a_rate_that_is_not_given_suits_the_solver(
+    settings: dict[str, Any], rate: float
+) -> None:
+    auto, told = (
+        make(**settings, learning_rate_init=given).fit(TEXTS * 5)
+        for given in (None, rate)
+    )
+    assert bits(auto) == bits(told)

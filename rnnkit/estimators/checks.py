@@ -174,7 +174,7 @@ PARAMETERS: dict[str, tuple[Check, str]] = {
     "max_iter": integer(0),
     "max_time": real(0, brackets="()", none=True),
     "solver": choice(*SOLVERS),
-    "learning_rate_init": real(0, brackets="()"),
+    "learning_rate_init": real(0, brackets="()", none=True),
     "learning_rate": schedule(),
     "learning_rate_decay": real(0, 1, brackets="()", none=True),
     "decay_start": integer(1),
