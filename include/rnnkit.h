@@ -133,8 +133,7 @@ RNNKIT_API rnnkit_status rnnkit_stream_save_state(const rnnkit_stream *stream, v
 RNNKIT_API rnnkit_status rnnkit_stream_load_state(rnnkit_stream *stream, const void *data,
                                                   size_t n_bytes, rnnkit_error *error);
 
-/* Reads more of the document. A text is cut into tokens by itself: end it where one ends.
- */
+/* Reads more of the document. A text is cut by itself: end it where a token ends. */
 RNNKIT_API rnnkit_status rnnkit_stream_feed(rnnkit_stream *stream, const int32_t *ids,
                                             size_t n, rnnkit_error *error);
 RNNKIT_API rnnkit_status rnnkit_stream_feed_text(rnnkit_stream *stream, const char *text,
@@ -153,8 +152,7 @@ RNNKIT_API rnnkit_status rnnkit_stream_top(rnnkit_stream *stream, size_t k, int3
 RNNKIT_API rnnkit_status rnnkit_stream_score(rnnkit_stream *stream, const int32_t *ids,
                                              size_t n, double *log_likelihood,
                                              rnnkit_error *error);
-/* Scores a whole document, its end included, from the start; leaves the stream behind it.
- */
+/* Scores a whole document from the start, its end too; leaves the stream behind it. */
 RNNKIT_API rnnkit_status rnnkit_stream_score_text(rnnkit_stream *stream, const char *text,
                                                   size_t n_bytes, double *log_likelihood,
                                                   size_t *n_tokens, rnnkit_error *error);
