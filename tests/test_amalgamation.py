@@ -58,7 +58,7 @@ def trained(folder: Path) -> RNNLanguageModel:
 
 
 def test_it_compiles_behind_headers_of_the_system(build: Build, folder: Path) -> None:
-    text = "#include <stdio.h>\n#include \"rnnkit.c\"\n"
+    text = '#include <stdio.h>\n#include "rnnkit.c"\n'
     (folder / "one.c").write_text(text, "utf-8")
     build("one.o", *STRICT, "-O0", "-c", "one.c")
 
