@@ -13,8 +13,10 @@
  *
  * A model never changes: any number of threads may use one, each with streams of its own.
  * There is no state beside models and streams, and nothing is allocated but where one is
- * made, from the system or from memory that the program hands over. Functions that can fail return a status and write the reason to `error`, which may
- * be NULL. Neither a file nor a text, however bad, ends the process. Texts are UTF-8.
+ * made, from the system or from memory that the program hands over. Functions that can fail
+ * return a status and write the reason to `error`, which may be NULL. Another NULL is
+ * RNNKIT_BAD_ARGUMENT, unless it is allowed below or its number of elements is 0. Neither a
+ * file nor a text, however bad, ends the process. Texts are UTF-8.
  */
 #ifndef RNNKIT_H
 #define RNNKIT_H
@@ -131,7 +133,7 @@ RNNKIT_API rnnkit_status rnnkit_stream_save_state(const rnnkit_stream *stream, v
 RNNKIT_API rnnkit_status rnnkit_stream_load_state(rnnkit_stream *stream, const void *data,
                                                   size_t n_bytes, rnnkit_error *error);
 
-/* Reads more of the document. A text is cut into tokens by itself: end it where one ends. */
+/* Reads more of the document. A text is cut by itself: end it where a token ends. */
 RNNKIT_API rnnkit_status rnnkit_stream_feed(rnnkit_stream *stream, const int32_t *ids,
                                             size_t n, rnnkit_error *error);
 RNNKIT_API rnnkit_status rnnkit_stream_feed_text(rnnkit_stream *stream, const char *text,
@@ -150,7 +152,7 @@ RNNKIT_API rnnkit_status rnnkit_stream_top(rnnkit_stream *stream, size_t k, int3
 RNNKIT_API rnnkit_status rnnkit_stream_score(rnnkit_stream *stream, const int32_t *ids,
                                              size_t n, double *log_likelihood,
                                              rnnkit_error *error);
-/* Scores a whole document, its end included, from the start; leaves the stream behind it. */
+/* Scores a whole document from the start, its end too; leaves the stream behind it. */
 RNNKIT_API rnnkit_status rnnkit_stream_score_text(rnnkit_stream *stream, const char *text,
                                                   size_t n_bytes, double *log_likelihood,
                                                   size_t *n_tokens, rnnkit_error *error);
@@ -192,9 +194,9 @@ RNNKIT_API rnnkit_status rnnkit_model_decode_until(const rnnkit_model *model,
                                                    size_t *n_bytes, rnnkit_error *error);
 
 /* Reads on over a text whose last word may be half typed, but for this word, and gives the
- * tokens that it may become, up to k, likeliest first, and how likely each is among all that
- * begin so. Behind white space, and in an empty text, any word may follow. For models whose
- * tokens are words (the tokenizers word and whitespace). Either array may be NULL. */
+ * tokens that it may become, up to k, likeliest first, and how likely each is among all
+ * that begin so. Behind white space, and in an empty text, any word may follow. For models
+ * whose tokens are words (the tokenizers word and whitespace). Either array may be NULL. */
 RNNKIT_API rnnkit_status rnnkit_stream_complete(rnnkit_stream *stream, const char *text,
                                                 size_t n_bytes, size_t k, int32_t *ids,
                                                 double *probabilities, size_t *n,

@@ -57,6 +57,12 @@ def trained(folder: Path) -> RNNLanguageModel:
     return lm
 
 
+def test_it_compiles_behind_headers_of_the_system(build: Build, folder: Path) -> None:
+    text = '#include <stdio.h>\n#include "rnnkit.c"\n'
+    (folder / "one.c").write_text(text, "utf-8")
+    build("one.o", *STRICT, "-O0", "-c", "one.c")
+
+
 def test_only_the_interface_can_be_linked(compiled: Path) -> None:
     nm = shutil.which("nm")
     if nm is None:

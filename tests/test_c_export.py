@@ -234,8 +234,11 @@ def test_the_words_are_the_bytes(n: int) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["pets", "pets.h", "my-pets.c", "2pets.c", "_pets.c", "\u00fc.c", "rnnkit.c"],
-)
+    [
+        "pets", "pets.h", "my-pets.c", "2pets.c", "_pets.c", "\u00fc.c", "rnnkit.c",
+        "read.c", "rk_api.c",
+    ],
+)  # fmt: skip
 def test_a_name_that_c_cannot_have_is_refused(
     exported: tuple[RNNLanguageModel, Path], name: str, tmp_path: Path
 ) -> None:

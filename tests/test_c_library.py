@@ -3,6 +3,7 @@
 
 import ctypes
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -174,6 +175,48 @@ def test_what_is_wrong_is_said(pair: tuple[RNNLanguageModel, Model]) -> None:
             twin.call("stream_feed_text", twin.stream, b"a\xff", c_size_t(2))
     with pytest.raises(ValueError, match="temperature"):
         twin.generate(temperature=-1.0)
+
+
+FUNCTION = re.compile(r"RNNKIT_API (rnnkit_status |[^;(]*?)(rnnkit_\w+)\(([^)]*)\);")
+
+
+def test_null_is_refused_or_allowed_but_never_read(library: ctypes.CDLL) -> None:
+    header = (ROOT / "include" / "rnnkit.h").read_text("utf-8")
+    twin = Model(library, (GOLDEN / "v2-lstm-word.rnn").read_bytes())
+    functions = FUNCTION.findall(header)
+    assert len(functions) >= 28
+    for result, name, text in functions:
+        if name == "rnnkit_budget_init":
+            continue
+        arguments = [argument.strip() for argument in text.split(",")]
+        handle = {"rnnkit_m": twin.model, "rnnkit_s": twin.stream}[name[:8]]
+        for first in (None, handle):
+            if first and ("**" in arguments[0] or name.endswith("_free")):
+                continue
+            rest = [None if "*" in argument else 1 for argument in arguments[1:]]
+            found = getattr(library, name)(first, *rest)
+            if result == "rnnkit_status ":
+                allowed = first and name == "rnnkit_stream_top"
+                assert found == (0 if allowed else 2), name
+            elif not first:
+                assert found in (0, -1, None) or name.endswith(("_free", "_reset"))
+    twin.close()
+
+
+def test_an_allocator_without_a_function_is_refused(library: ctypes.CDLL) -> None:
+    model, error, nothing = c_void_p(), Error(), (c_void_p * 3)()
+    load = library.rnnkit_model_load_in
+    assert load(byref(model), c_char_p(b"model.rnn"), nothing, byref(error)) == 2
+    assert b"NULL" in error.text
+
+
+def test_too_many_threads_are_refused_at_once(
+    pair: tuple[RNNLanguageModel, Model],
+) -> None:
+    other = c_void_p()
+    with pytest.raises(ValueError, match="n_threads is 513; it must be at most 512"):
+        pair[1].call("stream_create", byref(other), pair[1].model, 513)
+    assert not other
 
 
 def test_a_file_that_is_none_is_refused(library: ctypes.CDLL, tmp_path: Path) -> None:

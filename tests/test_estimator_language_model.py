@@ -259,9 +259,11 @@ def test_partial_fit_refuses_what_it_cannot_do() -> None:
     with pytest.raises(ParameterError, match="must know the end of training"):
         make(learning_rate="one_cycle").partial_fit(TEXTS)
     lm = make().partial_fit(TEXTS)
-    with pytest.raises(ParameterError, match="the solver cannot change"):
+    with pytest.raises(ParameterError, match="solver='adam', now solver='sgd' is"):
         lm.set_params(solver="sgd").partial_fit(TEXTS)
-    lm.set_params(solver="adam", learning_rate_init=0.1).partial_fit(TEXTS)
+    with pytest.raises(ParameterError, match="now alpha=0.1 is asked for"):
+        lm.set_params(solver="adam", alpha=0.1).partial_fit(TEXTS)
+    lm.set_params(alpha=0.0, learning_rate_init=0.1).partial_fit(TEXTS)
     with pytest.raises(ParameterError, match="the network cannot change"):
         lm.set_params(hidden_size=9).partial_fit(TEXTS)
 
@@ -274,7 +276,7 @@ def test_warm_start_keeps_weights_and_vocabulary() -> None:
     assert lm.loss_curve_[0] < first[-1]
     cold = make(learning_rate_init=0.01).fit(TEXTS * 20).fit(TEXTS * 20)
     assert cold.loss_curve_ == first
-    with pytest.raises(InputError, match="has shape"):
+    with pytest.raises(InputError, match=r"fit with warm_start=False\).* has shape"):
         lm.set_params(hidden_size=9).fit(TEXTS)
 
 
@@ -573,6 +575,8 @@ def test_a_parameter_in_range_is_taken(params: dict[str, Any], tmp_path: Any) ->
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
+        ({"hidden_size": 0}, ParameterError, "a whole number from 1 to 65,536"),
+        ({"learning_rate": 0.1}, ParameterError, "the rate itself is learning_rate_i"),
         ({"cell": "lstn"}, UnknownNameError, "unknown cell 'lstn'; known: "),
         ({"tokenizer": "words"}, UnknownNameError, "unknown tokenizer 'words'; known:"),
         ({"cell": GRU}, ParameterError, "use an instance: cell=GRU()"),
@@ -584,7 +588,7 @@ def test_a_parameter_in_range_is_taken(params: dict[str, Any], tmp_path: Any) ->
         ({"tokenizer": "byte", "vocabulary": ["a"]}, ParameterError, "has its own"),
     ],
 )
-def test_a_cell_or_tokenizer_that_is_none_is_refused(
+def test_a_refusal_says_what_is_allowed(
     params: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error) as caught:
@@ -610,5 +614,24 @@ def test_the_schedule_that_is_chosen_hangs_on_what_is_known_of_the_end() -> None
     auto, told = (
         make(**chosen | changes).partial_fit(TEXTS * 5)
         for changes in ({}, {"learning_rate": "constant"})
+    )
+    assert bits(auto) == bits(told)
+
+
+@pytest.mark.parametrize(
+    ("settings", "rate"),
+    [
+        ({"solver": "adam"}, 8e-3),
+        ({"solver": "rmsprop"}, 2e-3),
+        ({"solver": "sgd"}, 4.0),
+        ({"solver": "sgd", "momentum": 0.5}, 2.0),
+    ],
+)
+def test_a_rate_that_is_not_given_suits_the_solver(
+    settings: dict[str, Any], rate: float
+) -> None:
+    auto, told = (
+        make(**settings, learning_rate_init=given).fit(TEXTS * 5)
+        for given in (None, rate)
     )
     assert bits(auto) == bits(told)

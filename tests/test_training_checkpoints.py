@@ -186,11 +186,12 @@ def test_nothing_is_begun_over_checkpoints_that_are_all_damaged(tmp_path):
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"learning_rate_init": 0.1}, "setting"),
-        ({"random_state": 4}, "setting"),
-        ({"hidden_size": 7}, "network"),
-        ({"cell": "gru"}, "network"),
-        ({"carry_state": True}, "setting"),
+        ({"learning_rate_init": 0.1}, "learning_rate_init: .*, now 0.1; call fit"),
+        ({"random_state": 4}, "seed"),
+        ({"hidden_size": 7, "embedding_size": 7}, "embedding_size: .*, now 7; call"),
+        ({"cell": "gru"}, "cell, hidden_size or num_layers: equations "),
+        ({"tie_weights": True}, "tie_weights: False, now True; call"),
+        ({"carry_state": True}, "carry_state: False, now True; call"),
     ],
 )
 def test_another_run_is_not_gone_on_with(change, what, tmp_path):

@@ -147,5 +147,5 @@ def test_few_sequences_of_ids_are_cut_in_two() -> None:
 
 @pytest.mark.parametrize("documents", [[""], ["a"], ["", ""]])
 def test_too_little_text_to_hold_out_is_said(documents: list[str]) -> None:
-    with pytest.raises(ValueError, match="too few to hold out"):
+    with pytest.raises(ValueError, match="leaves nothing to learn from"):
         hold_out(documents, 0.1, None)

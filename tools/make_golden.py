@@ -58,6 +58,9 @@ MODELS: dict[str, dict[str, Any]] = {
     },
     "plugin-cell": {"cell": "drift", "tokenizer": "char"},
     "lstm-solver": {"carry_state": True, "average": True},
+    "lstm-int8": {
+        "tokenizer": "char", "num_layers": 2, "head": "adaptive", "cutoffs": [4, 9],
+    },
 }  # fmt: skip
 
 
@@ -68,7 +71,7 @@ def write(name: str, params: dict[str, Any]) -> None:
     texts = TEXTS if lm.tokenizer else IDS
     lm.partial_fit(texts) if name == "lstm-solver" else lm.fit(texts)
     path = GOLDEN / f"v{FORMAT_VERSION}-{name}.rnn"
-    lm.save(path, solver_state=True)
+    lm.quantize().save(path) if "int8" in name else lm.save(path, solver_state=True)
     model = runtime.load(path)
     prompts = PROMPTS if lm.tokenizer else ID_PROMPTS
     expected = {

@@ -20,6 +20,9 @@ struct rnnkit_model {
 rnnkit_status rk_report(enum rk_status status, const struct rk_error *reason,
                         rnnkit_error *error);
 
+/* What is said of an argument that is NULL and must not be. */
+rnnkit_status rk_report_null(rnnkit_error *error);
+
 /* A status after asking for memory: the message then says how much there was none for. */
 rnnkit_status rk_report_memory(rnnkit_status status, const struct rk_memory *memory,
                                rnnkit_error *error);

@@ -45,6 +45,8 @@ rnnkit_status rnnkit_stream_complete(rnnkit_stream *stream, const char *text,
                                      size_t n_bytes, size_t k, int32_t *ids,
                                      double *probabilities, size_t *n, rnnkit_error *error)
 {
+    if (!stream || (!text && n_bytes > 0) || !n)
+        return rk_report_null(error);
     const struct rk_tokenizer *tokenizer = stream->model->file.tokenizer;
     const uint8_t *bytes = (const uint8_t *)text;
     struct rk_error reason = {0};

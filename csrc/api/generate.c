@@ -28,6 +28,9 @@ static enum rk_status check_bad_words(const rnnkit_stream *stream,
                                       const rnnkit_generation *how, struct rk_error *error)
 {
     size_t begin = 0;
+    if (!how->bad_words && how->n_bad_words > 0)
+        return rk_fail(error, RK_INVALID, "bad_words is NULL, but n_bad_words is %zu",
+                       how->n_bad_words);
     for (size_t end = 0; end < how->n_bad_words; end++) {
         if (how->bad_words[end] != -1)
             continue;
@@ -51,7 +54,7 @@ static enum rk_status check_stops(const rnnkit_model *model, const char *const *
         return rk_fail(error, RK_INVALID,
                        "this model reads ids: it writes no text to stop at");
     for (size_t i = 0; i < n_stops; i++)
-        if (!*stops[i])
+        if (!stops || !stops[i] || !*stops[i])
             return rk_fail(error, RK_INVALID, "a stop is empty; it must be a text");
     return RK_OK;
 }
@@ -114,6 +117,8 @@ rnnkit_status rnnkit_stream_generate(rnnkit_stream *stream, const rnnkit_generat
                                      int32_t *ids, size_t *n, rnnkit_error *error)
 {
     struct rk_error reason = {0};
+    if (!stream || !how || !ids || !n)
+        return rk_report_null(error);
     int32_t *written = ids + how->n_prompt;
     *n = 0;
     enum rk_status status = check_generation(stream, how, ids, &reason);
@@ -138,6 +143,8 @@ rnnkit_status rnnkit_model_decode_until(const rnnkit_model *model, const int32_t
                                         size_t *n_bytes, rnnkit_error *error)
 {
     struct rk_error reason = {0};
+    if (!model || !n_bytes)
+        return rk_report_null(error);
     *n_bytes = 0;
     enum rk_status status = check_stops(model, stops, n_stops, &reason);
     if (status != RK_OK)

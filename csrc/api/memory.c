@@ -21,14 +21,19 @@ rnnkit_status rk_report_memory(rnnkit_status status, const struct rk_memory *mem
 }
 
 /* What a loading that began on this thread has left. */
-static rnnkit_status end_loading(rnnkit_status status, rnnkit_model *model,
+static rnnkit_status end_loading(rnnkit_status status, rnnkit_model **model,
                                  const struct rk_memory *memory, struct rk_memory *before,
                                  rnnkit_error *error)
 {
     rk_memory_use(before);
     if (status == RNNKIT_OK)
-        model->memory = *memory;
+        (*model)->memory = *memory;
     return rk_report_memory(status, memory, error);
+}
+
+static bool lacks_function(const rnnkit_allocator *allocator)
+{
+    return allocator && !(allocator->allocate && allocator->release);
 }
 
 static struct rk_memory memory_of(const rnnkit_allocator *allocator)
@@ -45,17 +50,21 @@ static struct rk_memory memory_of(const rnnkit_allocator *allocator)
 rnnkit_status rnnkit_model_load_in(rnnkit_model **model, const char *path,
                                    const rnnkit_allocator *allocator, rnnkit_error *error)
 {
+    if (lacks_function(allocator))
+        return rk_report_null(error);
     struct rk_memory memory = memory_of(allocator), *before = rk_memory_use(&memory);
     rnnkit_status status = rnnkit_model_load(model, path, error);
-    return end_loading(status, *model, &memory, before, error);
+    return end_loading(status, model, &memory, before, error);
 }
 
 rnnkit_status rnnkit_model_read_in(rnnkit_model **model, const void *data, size_t n_bytes,
                                    const rnnkit_allocator *allocator, rnnkit_error *error)
 {
+    if (lacks_function(allocator))
+        return rk_report_null(error);
     struct rk_memory memory = memory_of(allocator), *before = rk_memory_use(&memory);
     rnnkit_status status = rnnkit_model_read(model, data, n_bytes, error);
-    return end_loading(status, *model, &memory, before, error);
+    return end_loading(status, model, &memory, before, error);
 }
 
 /* ---------------------------------------------------------------- budgets */
@@ -133,7 +142,7 @@ void rnnkit_budget_init(rnnkit_budget *budget, void *memory, size_t n_bytes)
     budget->allocator.release = budget_release;
     budget->allocator.context = budget;
     budget->memory = memory;
-    if (n_bytes < skipped + PLACE)
+    if (!memory || n_bytes < skipped + PLACE)
         return;
     whole.n_bytes = (n_bytes - skipped) / PLACE * PLACE;
     budget->first_free = memcpy((char *)memory + skipped, &whole, sizeof whole);

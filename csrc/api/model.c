@@ -31,6 +31,13 @@ rnnkit_status rk_report(enum rk_status status, const struct rk_error *reason,
     return RNNKIT_BAD_ARGUMENT;
 }
 
+rnnkit_status rk_report_null(rnnkit_error *error)
+{
+    struct rk_error reason;
+    return rk_report(rk_fail(&reason, RK_INVALID, "an argument is NULL that must not be"),
+                     &reason, error);
+}
+
 /* ----------------------------------------------------------------- loading */
 
 static enum rk_status read_parts(rnnkit_model *model, const struct rk_source *source,
@@ -73,6 +80,10 @@ rnnkit_status rnnkit_model_read(rnnkit_model **model, const void *data, size_t n
     bool is_aligned = (uintptr_t)data % 8 == 0;
     struct rk_source source = {n_bytes, is_aligned ? data : NULL, read_memory,
                                (void *)data};
+    if (model)
+        *model = NULL;
+    if (!model || (!data && n_bytes > 0))
+        return rk_report_null(error);
     return rk_report(read_model(model, &source, &reason), &reason, error);
 }
 
@@ -93,8 +104,11 @@ static bool read_file(void *context, void *to, size_t at, size_t n_bytes)
 rnnkit_status rnnkit_model_load(rnnkit_model **model, const char *path, rnnkit_error *error)
 {
     struct rk_error reason = {0};
+    if (model)
+        *model = NULL;
+    if (!model || !path)
+        return rk_report_null(error);
     struct opened opened = {fopen(path, "rb"), false};
-    *model = NULL;
     if (!opened.file) {
         rk_fail(&reason, RK_INVALID, "there is no file %.200s that can be read", path);
         rk_report(RK_INVALID, &reason, error);
@@ -121,17 +135,17 @@ void rnnkit_model_free(rnnkit_model *model)
 
 int32_t rnnkit_model_n_tokens(const rnnkit_model *model)
 {
-    return (int32_t)model->file.network.vocab_size;
+    return model ? (int32_t)model->file.network.vocab_size : 0;
 }
 
 int32_t rnnkit_model_end_id(const rnnkit_model *model)
 {
-    return model->file.end_id;
+    return model ? model->file.end_id : -1;
 }
 
 int32_t rnnkit_model_unk_id(const rnnkit_model *model)
 {
-    return model->file.unk_id;
+    return model ? model->file.unk_id : -1;
 }
 
 static enum rk_status no_text(const rnnkit_model *model, struct rk_error *error)
@@ -144,22 +158,23 @@ static enum rk_status no_text(const rnnkit_model *model, struct rk_error *error)
 int rnnkit_model_has_text(const rnnkit_model *model)
 {
     size_t position = 0, n;
-    return model->file.tokenizer &&
+    return model && model->file.tokenizer &&
            rk_tokenizer_encode_next(model->file.tokenizer, (const uint8_t *)"", 0,
                                     &position, NULL, 0, &n, NULL) == RK_OK;
 }
 
 const char *rnnkit_model_token(const rnnkit_model *model, int32_t id, size_t *n_bytes)
 {
-    *n_bytes = 0;
-    if (!model->file.tokenizer)
+    if (n_bytes)
+        *n_bytes = 0;
+    if (!model || !n_bytes || !model->file.tokenizer)
         return NULL;
     return (const char *)rk_tokenizer_token(model->file.tokenizer, id, n_bytes);
 }
 
 int32_t rnnkit_model_find(const rnnkit_model *model, const char *token, size_t n_bytes)
 {
-    if (!model->file.tokenizer)
+    if (!model || !model->file.tokenizer || (!token && n_bytes > 0))
         return -1;
     return rk_tokenizer_find(model->file.tokenizer, (const uint8_t *)token, n_bytes);
 }
@@ -171,6 +186,8 @@ rnnkit_status rnnkit_model_encode(const rnnkit_model *model, const char *text,
     struct rk_error reason = {0};
     int32_t piece[PIECE];
     size_t position = 0, n = 0;
+    if (!model || (!text && n_bytes > 0) || (!ids && capacity > 0) || !n_ids)
+        return rk_report_null(error);
     *n_ids = 0;
     enum rk_status status = no_text(model, &reason);
     do {
@@ -183,8 +200,8 @@ rnnkit_status rnnkit_model_encode(const rnnkit_model *model, const char *text,
         for (size_t i = 0; i < n && *n_ids + i < capacity; i++)
             ids[*n_ids + i] = piece[i];
         *n_ids += n;
-    } while (n > 0 && position > 0);
-    return RNNKIT_OK;
+    } while (n > 0);
+    return rk_report(RK_OK, &reason, error);
 }
 
 rnnkit_status rnnkit_model_decode(const rnnkit_model *model, const int32_t *ids,
@@ -192,6 +209,8 @@ rnnkit_status rnnkit_model_decode(const rnnkit_model *model, const int32_t *ids,
                                   size_t *n_bytes, rnnkit_error *error)
 {
     struct rk_error reason = {0};
+    if (!model || (!ids && n_ids > 0) || (!text && capacity > 0) || !n_bytes)
+        return rk_report_null(error);
     *n_bytes = 0;
     enum rk_status status = no_text(model, &reason);
     if (status == RK_OK)

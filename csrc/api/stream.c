@@ -59,6 +59,8 @@ static enum rk_status alloc_stream(rnnkit_stream *stream, struct rk_error *error
 
 void rnnkit_stream_reset(rnnkit_stream *stream)
 {
+    if (!stream)
+        return;
     rk_state_assign(stream->state, stream->start, NULL);
     stream->last = stream->model->file.end_id;
     stream->is_read = false;
@@ -67,7 +69,6 @@ void rnnkit_stream_reset(rnnkit_stream *stream)
 static enum rk_status make_stream(rnnkit_stream **result, const rnnkit_model *model,
                                   int n_threads, struct rk_error *error)
 {
-    *result = NULL;
     rnnkit_stream *stream = rk_alloc(sizeof *stream);
     if (!stream)
         return rk_fail(error, RK_NOMEM, "no memory for a stream");
@@ -86,6 +87,15 @@ rnnkit_status rnnkit_stream_create(rnnkit_stream **result, const rnnkit_model *m
                                    int n_threads, rnnkit_error *error)
 {
     struct rk_error reason = {0};
+    if (result)
+        *result = NULL;
+    if (!result || !model)
+        return rk_report_null(error);
+    if (n_threads > RK_MAX_THREADS)
+        return rk_report(rk_fail(&reason, RK_INVALID,
+                                 "n_threads is %d; it must be at most %d", n_threads,
+                                 RK_MAX_THREADS),
+                         &reason, error);
     struct rk_memory memory = model->memory, *before = rk_memory_use(&memory);
     enum rk_status status = make_stream(result, model, n_threads, &reason);
     rk_memory_use(before);
@@ -162,6 +172,8 @@ rnnkit_status rnnkit_stream_feed(rnnkit_stream *stream, const int32_t *ids, size
                                  rnnkit_error *error)
 {
     struct rk_error reason = {0};
+    if (!stream || (!ids && n > 0))
+        return rk_report_null(error);
     return rk_report(rk_stream_feed(stream, ids, n, &reason), &reason, error);
 }
 
@@ -184,9 +196,9 @@ static enum rk_status each_piece(rnnkit_stream *stream, const char *text, size_t
     const struct rk_tokenizer *tokenizer = stream->model->file.tokenizer;
     int32_t ids[STEPS];
     size_t position = 0, n;
+    *n_ids = 0;
     if (!tokenizer)
         return rk_fail(error, RK_INVALID, "this model reads ids: it has no texts");
-    *n_ids = 0;
     do {
         enum rk_status status = rk_tokenizer_encode_next(
             tokenizer, (const uint8_t *)text, n_bytes, &position, ids, STEPS, &n, error);
@@ -210,6 +222,8 @@ rnnkit_status rnnkit_stream_feed_text(rnnkit_stream *stream, const char *text,
                                       size_t n_bytes, rnnkit_error *error)
 {
     struct rk_error reason = {0};
+    if (!stream || (!text && n_bytes > 0))
+        return rk_report_null(error);
     return rk_report(rk_stream_feed_text(stream, text, n_bytes, &reason), &reason, error);
 }
 
@@ -243,6 +257,8 @@ rnnkit_status rnnkit_stream_predict(rnnkit_stream *stream, const float **log_pro
                                     rnnkit_error *error)
 {
     struct rk_error reason = {0};
+    if (!stream || !log_probabilities)
+        return rk_report_null(error);
     *log_probabilities = stream->floats;
     return rk_report(predict(stream, &reason), &reason, error);
 }
@@ -259,6 +275,8 @@ rnnkit_status rnnkit_stream_top(rnnkit_stream *stream, size_t k, int32_t *ids,
                                 float *log_probabilities, rnnkit_error *error)
 {
     struct rk_error reason = {0};
+    if (!stream)
+        return rk_report_null(error);
     enum rk_status status = rk_stream_predict(stream, &reason);
     if (status == RK_OK && (k < 1 || k > rk_stream_n_tokens(stream)))
         status = rk_fail(&reason, RK_INVALID, "k is %zu; it must be from 1 to %zu", k,
@@ -281,7 +299,10 @@ static enum rk_status score_piece(rnnkit_stream *stream, const int32_t *ids, siz
                                   double *sum, struct rk_error *error)
 {
     int32_t read[STEPS];
-    double values[STEPS]; /* of either type */
+    union {
+        float floats[STEPS];
+        double doubles[STEPS];
+    } values;
     if (n > 0 && stream->is_read) {
         *sum += log_probability(stream, ids[0]);
         stream->last = ids[0];
@@ -295,10 +316,10 @@ static enum rk_status score_piece(rnnkit_stream *stream, const int32_t *ids, siz
     struct rk_window_input input = {.n_steps = n, .batch = 1, .ids = read, .targets = ids};
     enum rk_status status = run(stream, stream->text, &input, error);
     if (status == RK_OK)
-        status = rk_window_get_log_likelihood(values, stream->text, error);
+        status = rk_window_get_log_likelihood(&values, stream->text, error);
     for (size_t i = 0; status == RK_OK && i < n; i++)
         *sum +=
-            dtype_of(stream) == RK_FLOAT32 ? (double)((const float *)values)[i] : values[i];
+            dtype_of(stream) == RK_FLOAT32 ? (double)values.floats[i] : values.doubles[i];
     stream->last = ids[n - 1];
     return status;
 }
@@ -307,6 +328,8 @@ rnnkit_status rnnkit_stream_score(rnnkit_stream *stream, const int32_t *ids, siz
                                   double *log_likelihood, rnnkit_error *error)
 {
     struct rk_error reason = {0};
+    if (!stream || (!ids && n > 0) || !log_likelihood)
+        return rk_report_null(error);
     enum rk_status status = rk_stream_check_ids(stream, ids, n, &reason);
     while (status == RK_OK && n > 0) {
         size_t n_now = n < STEPS ? n : STEPS;
@@ -321,6 +344,8 @@ rnnkit_status rnnkit_stream_score_text(rnnkit_stream *stream, const char *text,
                                        size_t *n_ids, rnnkit_error *error)
 {
     struct rk_error reason = {0};
+    if (!stream || (!text && n_bytes > 0) || !log_likelihood || !n_ids)
+        return rk_report_null(error);
     *log_likelihood = 0;
     rnnkit_stream_reset(stream);
     enum rk_status status =
@@ -339,22 +364,28 @@ rnnkit_status rnnkit_stream_copy(rnnkit_stream *stream, const rnnkit_stream *fro
                                  rnnkit_error *error)
 {
     struct rk_error reason = {0};
+    if (!stream || !from)
+        return rk_report_null(error);
     size_t n = rk_stream_n_tokens(from);
     if (stream->model != from->model)
         return rk_report(
             rk_fail(&reason, RK_INVALID, "the streams are of different models"), &reason,
             error);
+    if (stream == from)
+        return rk_report(RK_OK, &reason, error);
     rk_state_assign(stream->state, from->state, NULL);
     stream->last = from->last;
     stream->is_read = from->is_read;
     memcpy(stream->log_probabilities, from->log_probabilities,
            n * rk_real_size(dtype_of(from)));
     memcpy(stream->floats, from->floats, n * sizeof *stream->floats);
-    return RNNKIT_OK;
+    return rk_report(RK_OK, &reason, error);
 }
 
 size_t rnnkit_stream_state_size(const rnnkit_stream *stream)
 {
+    if (!stream)
+        return 0;
     const struct rk_network *network = &stream->model->file.network;
     size_t n_reals = rk_stream_n_tokens(stream);
     for (size_t l = 0; l < network->n_layers; l++)
@@ -376,6 +407,8 @@ static enum rk_status check_size(const rnnkit_stream *stream, size_t n_bytes,
 rnnkit_status rnnkit_stream_save_state(const rnnkit_stream *stream, void *data,
                                        size_t n_bytes, rnnkit_error *error)
 {
+    if (!stream || !data)
+        return rk_report_null(error);
     const struct rk_network *network = &stream->model->file.network;
     struct rk_error reason = {0};
     struct saved saved = {stream->model->checksum, stream->last, stream->is_read};
@@ -393,12 +426,14 @@ rnnkit_status rnnkit_stream_save_state(const rnnkit_stream *stream, void *data,
             rk_state_get(at, stream->state, l, k, NULL);
             at += rk_program_state_width(network->programs[l], k) * real;
         }
-    return RNNKIT_OK;
+    return rk_report(RK_OK, &reason, error);
 }
 
 rnnkit_status rnnkit_stream_load_state(rnnkit_stream *stream, const void *data,
                                        size_t n_bytes, rnnkit_error *error)
 {
+    if (!stream || !data)
+        return rk_report_null(error);
     const struct rk_network *network = &stream->model->file.network;
     struct rk_error reason = {0};
     struct saved saved;
@@ -425,5 +460,5 @@ rnnkit_status rnnkit_stream_load_state(rnnkit_stream *stream, const void *data,
     stream->last = saved.last;
     stream->is_read = saved.is_read != 0;
     set_floats(stream);
-    return RNNKIT_OK;
+    return rk_report(RK_OK, &reason, error);
 }

@@ -94,7 +94,8 @@ int rk_cpu_affinity(void)
     GetSystemInfo(&info);
     return (int)info.dwNumberOfProcessors;
 #else
-#if defined(__linux__)
+#if defined(__linux__) && defined(CPU_COUNT) /* not where headers came before _GNU_SOURCE  \
+                                              */
     /* A set of CPU_SETSIZE processors is too small for the largest machines: then the
      * number that is online stands. */
     cpu_set_t set;

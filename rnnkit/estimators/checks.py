@@ -31,7 +31,8 @@ def integer(
         is_number = isinstance(value, numbers.Integral) and not isinstance(value, bool)
         return is_number and low <= value <= high
 
-    text = f"a whole number >= {low}" if high == math.inf else f"{low} to {high:,}"
+    bounds = f">= {low}" if high == math.inf else f"from {low} to {high:,}"
+    text = f"a whole number {bounds}"
     return check, text + (" or None" if none else "")
 
 
@@ -61,6 +62,12 @@ def choice(*values: Any) -> tuple[Check, str]:
         return any(type(value) is type(known) and value == known for known in values)
 
     return check, "one of " + ", ".join(repr(value) for value in values)
+
+
+def schedule() -> tuple[Check, str]:
+    """Accept schedules by name; users write the rate here, which has its own name."""
+    check, text = choice("auto", *SCHEDULES)
+    return check, f"{text}; the rate itself is learning_rate_init"
 
 
 def boolean(*, none: bool = False) -> tuple[Check, str]:
@@ -167,8 +174,8 @@ PARAMETERS: dict[str, tuple[Check, str]] = {
     "max_iter": integer(0),
     "max_time": real(0, brackets="()", none=True),
     "solver": choice(*SOLVERS),
-    "learning_rate_init": real(0, brackets="()"),
-    "learning_rate": choice("auto", *SCHEDULES),
+    "learning_rate_init": real(0, brackets="()", none=True),
+    "learning_rate": schedule(),
     "learning_rate_decay": real(0, 1, brackets="()", none=True),
     "decay_start": integer(1),
     "warmup_steps": integer(0),

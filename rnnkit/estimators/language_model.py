@@ -144,8 +144,10 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
     solver : str, default="adam"
         "sgd", "adam", "adamw" (weight decay apart from the gradient), "rmsprop" or
         "adagrad".
-    learning_rate_init : float, default=8e-3
-        The learning rate, or the highest one where `learning_rate` changes it.
+    learning_rate_init : float or None, default=None
+        The learning rate, or the highest one where `learning_rate` changes it. None: by
+        the solver 8e-3 ("adam", "adamw"), 2e-3 ("rmsprop"), 0.04 ("adagrad") or 4
+        ("sgd"; times 1 - `momentum`).
     learning_rate : str, default="auto"
         "constant", "linear", "cosine" or "one_cycle" over the whole training; "auto":
         "one_cycle" in `fit`, with `early_stopping` "plateau", and "constant" in
@@ -300,7 +302,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         max_iter: int = 10,
         max_time: float | None = None,
         solver: str = "adam",
-        learning_rate_init: float = 8e-3,
+        learning_rate_init: float | None = None,
         learning_rate: str = "auto",
         learning_rate_decay: float | None = None,
         decay_start: int = 1,
@@ -613,7 +615,12 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         model.network.config.require_reals("warm_start and partial_fit")
         before = model.network.config
         network = Network(network_config(self, model.encoder, before=before))
-        check_values(network, model.params, "the network cannot change in a warm start")
+        check_values(
+            network,
+            model.params,
+            "the network cannot change in a warm start (set its parameters back, or "
+            "fit with warm_start=False)",
+        )
         if equations(network.config) != equations(before):
             raise ParameterError(
                 "the cell's equations are not those that its weights were learned "

@@ -13,6 +13,9 @@ from rnnkit.runtime.encoder import Encoder
 from rnnkit.runtime.options import resolve_threads
 from rnnkit.training.config import TrainingConfig
 
+# The highest rates of one cycle that serve small texts of words and of characters.
+RATES = {"adam": 8e-3, "adamw": 8e-3, "rmsprop": 2e-3, "adagrad": 0.04, "sgd": 4.0}
+
 
 def network_config(
     estimator: Any,
@@ -95,6 +98,8 @@ def training_config(
     settings = {name: params[name] for name in shared}
     if params["learning_rate"] == "auto":
         settings["learning_rate"] = _schedule(params, endless)
+    if params["learning_rate_init"] is None:
+        settings["learning_rate_init"] = _rate(params)
     shuffle = params["shuffle"]
     settings["shuffle"] = not params["carry_state"] if shuffle is None else shuffle
     settings["dropout"] = _dropout(params)
@@ -113,6 +118,12 @@ def _schedule(params: dict[str, Any], endless: bool) -> str:
     if endless:
         return "constant"
     return "plateau" if params["early_stopping"] else "one_cycle"
+
+
+def _rate(params: dict[str, Any]) -> float:
+    """Return the rate that suits the solver; momentum adds up steps of SGD."""
+    rate, is_sgd = RATES[params["solver"]], params["solver"] == "sgd"
+    return rate * (1.0 - params["momentum"]) if is_sgd else rate
 
 
 def _dropout(params: dict[str, Any]) -> Dropout:

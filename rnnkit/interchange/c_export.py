@@ -110,8 +110,8 @@ def export_c(model: LanguageModel, path: str | os.PathLike[str]) -> None:
         This rnnkit was built without its C library.
     """
     path = Path(path)
-    name = _name_of(path)
     library = source().replace(INCLUDED, "")
+    name = _name_of(path, library)
     data = to_bytes(record_of(model))
     interface = header() + _named(HEADER, name)
     content = [
@@ -127,19 +127,21 @@ def export_c(model: LanguageModel, path: str | os.PathLike[str]) -> None:
     replace_file(path.with_suffix(".h"), interface.encode())
 
 
-def _name_of(path: Path) -> str:
-    """The name of what a C file defines."""
+def _name_of(path: Path, library: str) -> str:
+    """The name of what a C file defines, which nothing in the library has."""
     if path.suffix != ".c" or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", path.stem):
         raise ParameterError(
             f"the C file is {path.name!r}, but functions are named after it; allowed "
             "are a letter, then letters, digits and _, then .c, as in 'pets.c'"
         )
-    if path.stem.lower().startswith("rnnkit"):
+    name = path.stem
+    taken = rf"\b({name}_(model|file)|{name.upper()}_(H|MAIN))\b"
+    if name.lower().startswith("rnnkit") or re.search(taken, library):
         raise ParameterError(
-            f"the C file is {path.name!r}, but names that begin with rnnkit are the "
-            "library's; choose another one, as in 'pets.c'"
+            f"the C file is {path.name!r}, but the library, which is part of it, has "
+            "such a name; choose another one, as in 'pets.c'"
         )
-    return path.stem
+    return name
 
 
 def _named(template: str, name: str) -> str:

@@ -81,7 +81,7 @@ class Network:
             weights.set(i, value)
         return weights
 
-    def initial_weights(self, rng: np.random.Generator) -> Weights:
+    def initial_weights(self, rng: "np.random.Generator") -> Weights:
         """Return `weights(initial_values(rng))`, one parameter in memory at a time."""
         weights = self.no_weights()
         for i, parameter in enumerate(self.parameters):
@@ -115,7 +115,7 @@ class Network:
                 values[name] = weights.get(i)
         return values
 
-    def initial_values(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def initial_values(self, rng: "np.random.Generator") -> dict[str, np.ndarray]:
         """Return first values of every parameter, drawn from `rng` in order."""
         return {p.name: first_value(p, rng) for p in self.parameters}
 
@@ -169,7 +169,7 @@ class Network:
 
 
 def first_value(
-    parameter: Parameter, rng: np.random.Generator, dtype: str = "float64"
+    parameter: Parameter, rng: "np.random.Generator", dtype: str = "float64"
 ) -> np.ndarray:
     """Draw the first value of a parameter; it must keep the parameter's limits."""
     value = initialise(parameter, rng, dtype)

@@ -2,6 +2,7 @@
 """How to train, as data; the names are those of `RNNLanguageModel`."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from rnnkit.compiler import Parameter
 from rnnkit.model import (
@@ -13,6 +14,17 @@ from rnnkit.model import (
 )
 
 SOLVERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
+SOLVER_SETTINGS = (
+    "solver",
+    "momentum",
+    "nesterovs_momentum",
+    "beta_1",
+    "beta_2",
+    "epsilon",
+    "alpha",
+    "projection_alpha",
+    "frozen",
+)
 
 
 @dataclass(frozen=True)
@@ -64,11 +76,9 @@ class TrainingConfig:
         return "nesterov" if self.nesterovs_momentum else "momentum"
 
     @property
-    def solver_settings(self) -> tuple:
+    def solver_settings(self) -> dict[str, Any]:
         """What a solver is made of."""
-        momenta = (self.momentum, self.beta_1, self.beta_2, self.epsilon)
-        decay = (self.alpha, self.projection_alpha)
-        return (self.solver_kind, *momenta, *decay, self.frozen)
+        return {name: getattr(self, name) for name in SOLVER_SETTINGS}
 
     def weight_decay(self, parameter: Parameter) -> float:
         """Return the coefficient of a parameter's L2 penalty."""

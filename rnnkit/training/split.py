@@ -65,8 +65,9 @@ def _cut(
     boundary = round(ends[-1] * (1.0 - fraction))
     if not 0 < boundary < ends[-1]:
         raise InputError(
-            f"{len(documents)} documents of {ends[-1]} characters or ids in all are "
-            "too few to hold out a part; pass X_val, or set early_stopping=False"
+            f"validation_fraction={fraction} leaves nothing to learn from, or nothing "
+            f"to look at, of {len(documents):,} documents with {ends[-1]:,} characters "
+            "or ids in all; choose another one, pass X_val, or set early_stopping=False"
         )
     i = int(np.searchsorted(ends, boundary, side="left"))
     document = documents[i]

@@ -170,14 +170,16 @@ class Trainer:
             raise ParameterError(
                 "the network cannot change between calls of partial_fit: sizes, cell, "
                 "head, zoneout, tie_weights, projection and dtype stay as they were at "
-                "the first"
+                "the first; set them back, or call fit for a new model"
             )
-        if config.solver_settings != self.config.solver_settings:
-            raise ParameterError(
-                f"the solver cannot change between calls of partial_fit: it has "
-                f"{self.config.solver_settings}, now {config.solver_settings} is asked "
-                "for; call fit with warm_start=True to go on with another one"
-            )
+        before = self.config.solver_settings
+        for name, value in config.solver_settings.items():
+            if value != before[name]:
+                raise ParameterError(
+                    "the solver cannot change between calls of partial_fit: it has "
+                    f"{name}={before[name]!r}, now {name}={value!r} is asked for; set "
+                    "it back, or call fit with warm_start=True to go on with another"
+                )
         if config.learning_rates != self.config.learning_rates:
             self._schedule = None
         if config.averaging != self.config.averaging:
@@ -189,11 +191,11 @@ class Trainer:
     def identity(self, windows: Windows, held_out: Corpus | None) -> dict[str, str]:
         """Return what must be the same for a run to go on, each in a few words."""
         config = replace(self.config, n_threads=1, verbose=0)
-        sizes = dict(vars(self.network.config))
-        words = [graph.to_words() for graph in sizes.pop("graphs")]
+        settings = {**vars(config), **vars(self.network.config)}
+        words = [graph.to_words() for graph in settings.pop("graphs")]
         return {
-            "setting": repr(config),
-            "network": f"{sizes}, equations {fingerprint(*words)}",
+            **{name: repr(value) for name, value in settings.items()},
+            "cell, hidden_size or num_layers": f"equations {fingerprint(*words)}",
             "text": _described(windows.targets),
             "validation text": _described(held_out) if held_out else "none",
         }
