@@ -16,8 +16,9 @@ from rnnkit import plugins
 from rnnkit.errors import UnknownNameError
 
 # A text of words as it stands, read as one stream.
-WORDS = {"tokenizer": "whitespace", "carry_state": True, "num_layers": 2}
-CHARACTERS = {"tokenizer": "char", "carry_state": True, "num_layers": 2}
+STREAM = {"carry_state": True, "num_layers": 2, "alpha": 0.0}
+WORDS = STREAM | {"tokenizer": "whitespace"}
+CHARACTERS = STREAM | {"tokenizer": "char"}
 ZAREMBA = WORDS | {
     "cell": "lstm",
     "cell__forget_bias": 0.0,
@@ -187,6 +188,7 @@ RECIPES: dict[str, dict[str, Any]] = {
             "batch_size": 64,
             "bptt": 32,
             "dropout": 0.2,
+            "alpha": 0.0,
             "solver": "adam",
             "learning_rate": "one_cycle",
             "learning_rate_init": 6e-3,

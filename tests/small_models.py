@@ -18,6 +18,7 @@ PLAIN = {
     "learning_rate": "constant",
     "learning_rate_init": 1e-3,
     "max_grad_norm": 5.0,
+    "alpha": 0.0,
 }
 LENGTHS = (0, 1, 3, 17, 65, 2, 0, 30)
 

@@ -184,7 +184,7 @@ PARAMETERS: dict[str, tuple[Check, str]] = {
     "beta_1": real(0, 1, brackets="[)"),
     "beta_2": real(0, 1, brackets="[)"),
     "epsilon": real(0, brackets="()"),
-    "alpha": real(0, brackets="[)"),
+    "alpha": real(0, brackets="[)", none=True),
     "projection_alpha": real(0, brackets="[)"),
     "augmented_loss": real(0, brackets="[)"),
     "augmented_temperature": real(0, brackets="()"),

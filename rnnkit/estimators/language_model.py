@@ -172,8 +172,10 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         Decay of the second moment, of solvers "adam", "adamw" and "rmsprop".
     epsilon : float, default=1e-8
         Keeps the division of all solvers but "sgd" finite.
-    alpha : float, default=0.0
-        Weight decay (L2) of embedding, output weights and the cells' matrices.
+    alpha : float or None, default=None
+        Weight decay (L2) of embedding, output weights and the cells' matrices. None: 8
+        divided by the number of tokens, at most 1e-3, in `fit`; 0 in `partial_fit`,
+        which does not know how much text there will be; always 0.01 with "adamw".
     projection_alpha : float, default=0.0
         Further weight decay of the projection's matrix (Press & Wolf, 2017).
     augmented_loss : float, default=0.0
@@ -312,7 +314,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
-        alpha: float = 0.0,
+        alpha: float | None = None,
         projection_alpha: float = 0.0,
         augmented_loss: float = 0.0,
         augmented_temperature: float = 10.0,
@@ -468,15 +470,16 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         if before is None:
             encoder.learn(text)
             vectors = self._vectors(encoder)
-            training = training_config(self, seed)
-            trainer = self._new_trainer(encoder, training, vectors)
-        else:
-            if grows:
-                before = with_encoder(before, encoder.grown(text), self.embedding)
+        elif grows:
+            before = with_encoder(before, encoder.grown(text), self.embedding)
             encoder = before.encoder
-            trainer = self._trainer_from(before, training_config(self, seed))
         windows = self._windows(encoder, documents, weight)
         del X, text, documents  # from here on the ids are enough
+        training = training_config(self, seed, n_tokens=windows.n_tokens)
+        if before is None:
+            trainer = self._new_trainer(encoder, training, vectors)
+        else:
+            trainer = self._trainer_from(before, training)
         if X_val is not None:
             held_out = encoder.read(X_val, self.input, self.documents)
         validate = checkpoints = unseen = None
@@ -540,7 +543,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
             self._take_settings(trainer, encoder)
         else:
             seed = seed_from(self.random_state)
-            training = training_config(self, seed, endless=True)
+            training = training_config(self, seed)
             trainer = (
                 self._trainer_from(self._model, training)
                 if goes_on
@@ -555,7 +558,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         """Let a trainer that goes on have the parameters as they are now."""
         trainer.go_on_with(
             network_config(self, encoder, before=trainer.network.config),
-            training_config(self, trainer.config.seed, endless=True),
+            training_config(self, trainer.config.seed),
         )
 
     def _check_no_validation(self, why: str) -> None:
@@ -577,9 +580,11 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
         documents = encoder.read(X, self.input, self.documents)
         weight = check_sample_weight(sample_weight, len(documents))
         encoder.learn(documents)
-        training = training_config(self, seed_from(self.random_state))
+        windows = self._windows(encoder, documents, weight)
+        seed = seed_from(self.random_state)
+        training = training_config(self, seed, n_tokens=windows.n_tokens)
         trainer = self._new_trainer(encoder, training, self._vectors(encoder))
-        return trainer, self._windows(encoder, documents, weight)
+        return trainer, windows
 
     def _hold_out(
         self, documents: list[Any], seed: int
@@ -843,7 +848,7 @@ class RNNLanguageModel(PredictionMixin, BaseEstimator):
 
     def _go_on_with(self, solver: SolverRecord, history: History) -> None:
         """Take the state of a solver for the next `partial_fit`."""
-        training = training_config(self, solver.numbers["seed"], endless=True)
+        training = training_config(self, solver.numbers["seed"])
         trainer = self._trainer_from(self._model, training)
         trainer.load_solver_state(solver.tensors, solver.numbers, history)
         self._trainer = trainer

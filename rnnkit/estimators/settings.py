@@ -16,6 +16,9 @@ from rnnkit.training.config import TrainingConfig
 # The highest rates of one cycle that serve small texts of words and of characters.
 RATES = {"adam": 8e-3, "adamw": 8e-3, "rmsprop": 2e-3, "adagrad": 0.04, "sgd": 4.0}
 
+PRIOR, MOST_DECAY = 8.0, 1e-3
+ADAMW_DECAY = 0.01  # as in PyTorch
+
 
 def network_config(
     estimator: Any,
@@ -90,16 +93,18 @@ def equations(config: NetworkConfig) -> list[bytes]:
 
 
 def training_config(
-    estimator: Any, seed: int, *, endless: bool = False
+    estimator: Any, seed: int, *, n_tokens: int | None = None
 ) -> TrainingConfig:
-    """Return how to train, for a number of epochs or without an end."""
+    """Return how to train: a text of so many tokens, or (None) without an end."""
     params = estimator.get_params(deep=False)
     shared = {f.name for f in fields(TrainingConfig)} & set(params)
     settings = {name: params[name] for name in shared}
     if params["learning_rate"] == "auto":
-        settings["learning_rate"] = _schedule(params, endless)
+        settings["learning_rate"] = _schedule(params, endless=n_tokens is None)
     if params["learning_rate_init"] is None:
         settings["learning_rate_init"] = _rate(params)
+    if params["alpha"] is None:
+        settings["alpha"] = _alpha(params["solver"], n_tokens)
     shuffle = params["shuffle"]
     settings["shuffle"] = not params["carry_state"] if shuffle is None else shuffle
     settings["dropout"] = _dropout(params)
@@ -113,7 +118,7 @@ def training_config(
     return TrainingConfig(**settings, seed=seed)
 
 
-def _schedule(params: dict[str, Any], endless: bool) -> str:
+def _schedule(params: dict[str, Any], *, endless: bool) -> str:
     """Return the schedule that suits what is known of the end."""
     if endless:
         return "constant"
@@ -124,6 +129,17 @@ def _rate(params: dict[str, Any]) -> float:
     """Return the rate that suits the solver; momentum adds up steps of SGD."""
     rate, is_sgd = RATES[params["solver"]], params["solver"] == "sgd"
     return rate * (1.0 - params["momentum"]) if is_sgd else rate
+
+
+def _alpha(solver: str, n_tokens: int | None) -> float:
+    """Return the weight decay of a prior, whose part is the smaller the longer a text.
+
+    Of the loss of the whole text, n_tokens * mean, it is always the same part: that of
+    weights that are normal with a standard deviation of sqrt(1 / PRIOR).
+    """
+    if solver == "adamw":  # apart from the gradient, so no prior
+        return ADAMW_DECAY
+    return min(PRIOR / n_tokens, MOST_DECAY) if n_tokens else 0.0
 
 
 def _dropout(params: dict[str, Any]) -> Dropout:
