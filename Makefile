@@ -25,7 +25,7 @@ NATIVE := setup.py pyproject.toml tools/amalgamate.py include/rnnkit.h $(wildcar
 CAPPED := $(wildcard $(addprefix tests/test_,core*.py int8.py program.py heads*.py solvers.py \
     cells*.py against_torch.py runtime.py estimator_language_model.py))
 
-.PHONY: demo test check-long bench lint lib install-lib amalgamation clean
+.PHONY: demo test check-long bench lint lib install-lib amalgamation clean always
 
 demo: $(VENV)/.built
 	$(VENV)/bin/rnnkit demo --output demo.rnn
@@ -63,7 +63,13 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' rnnkit/__init__.py)
 
 lib: $(LIB)/librnnkit.so $(LIB)/librnnkit.a $(LIB)/rnnkit.pc
 
-$(OBJ)/%.o: csrc/%.c $(wildcard csrc/*/*.h) include/rnnkit.h
+# What was compiled with other flags is compiled again.
+$(OBJ)/flags: always
+	@mkdir -p $(@D)
+	@echo '$(CC) $(LIB_FLAGS) $(CFLAGS)' > $@.new
+	@cmp -s $@.new $@ || cp $@.new $@
+
+$(OBJ)/%.o: csrc/%.c $(wildcard csrc/*/*.h) include/rnnkit.h $(OBJ)/flags
 	@mkdir -p $(@D)
 	@$(CC) $(LIB_FLAGS) $(CFLAGS) -c $< -o $@
 
@@ -76,7 +82,7 @@ $(LIB)/librnnkit.a: $(OBJECTS)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(LIB)/rnnkit.pc: tools/rnnkit.pc.in rnnkit/__init__.py
+$(LIB)/rnnkit.pc: tools/rnnkit.pc.in rnnkit/__init__.py $(OBJ)/flags
 	@mkdir -p $(@D)
 	@sed 's|@PREFIX@|$(PREFIX)|;s|@VERSION@|$(VERSION)|;s|@OPENMP@|$(OPENMP)|' $< > $@
 

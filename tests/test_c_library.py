@@ -336,6 +336,18 @@ def test_pkg_config_finds_the_library(folder: Path) -> None:
     assert "-lrnnkit" in ask("--libs")
 
 
+def test_other_flags_compile_again(tmp_path: Path) -> None:
+    target = tmp_path / "base" / "memory.o"
+
+    def make(flags: str) -> int:
+        command = ["make", "-s", f"OBJ={tmp_path}", f"CFLAGS={flags}", str(target)]
+        subprocess.run(command, cwd=ROOT, check=True)
+        return target.stat().st_mtime_ns
+
+    times = [make(flags) for flags in ("-O0", "-O0", "-O0 -DRNNKIT_PORTABLE")]
+    assert times[0] == times[1] < times[2]
+
+
 def test_only_names_of_rnnkit_are_exported(folder: Path) -> None:
     nm = shutil.which("nm")
     if nm is None:

@@ -69,12 +69,15 @@ void rnnkit_stream_reset(rnnkit_stream *stream)
 static enum rk_status make_stream(rnnkit_stream **result, const rnnkit_model *model,
                                   int n_threads, struct rk_error *error)
 {
+    enum rk_status status = rk_run_check(&(struct rk_run){.n_threads = n_threads}, error);
+    if (status != RK_OK)
+        return status;
     rnnkit_stream *stream = rk_alloc(sizeof *stream);
     if (!stream)
         return rk_fail(error, RK_NOMEM, "no memory for a stream");
     stream->model = model;
     stream->n_threads = n_threads;
-    enum rk_status status = alloc_stream(stream, error);
+    status = alloc_stream(stream, error);
     if (status == RK_OK) {
         rnnkit_stream_reset(stream);
         *result = stream;
@@ -91,11 +94,6 @@ rnnkit_status rnnkit_stream_create(rnnkit_stream **result, const rnnkit_model *m
         *result = NULL;
     if (!result || !model)
         return rk_report_null(error);
-    if (n_threads > RK_MAX_THREADS)
-        return rk_report(rk_fail(&reason, RK_INVALID,
-                                 "n_threads is %d; it must be at most %d", n_threads,
-                                 RK_MAX_THREADS),
-                         &reason, error);
     struct rk_memory memory = model->memory, *before = rk_memory_use(&memory);
     enum rk_status status = make_stream(result, model, n_threads, &reason);
     rk_memory_use(before);

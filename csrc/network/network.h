@@ -134,6 +134,7 @@ struct rk_run {
     int (*poll)(void *context);
     void *poll_context;
 };
+enum rk_status rk_run_check(const struct rk_run *run, struct rk_error *error);
 
 /* All arrays are (n_steps, batch). */
 struct rk_window_input {

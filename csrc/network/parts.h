@@ -146,7 +146,6 @@ enum rk_status rk_window_check_input(const struct rk_window *window,
                                      const struct rk_state *state,
                                      const struct rk_window_input *input,
                                      struct rk_error *error);
-enum rk_status rk_run_check(const struct rk_run *run, struct rk_error *error);
 /* Takes the window for one call; RK_INVALID when another has it or `run` is bad. */
 enum rk_status rk_window_enter(struct rk_window *window, const struct rk_run *run,
                                struct rk_error *error);

@@ -29,7 +29,7 @@ DRAWN_AT_ONCE = 1 << 16  # numbers that are drawn before they go into the result
 
 
 def initialise(
-    parameter: Parameter, rng: "np.random.Generator", dtype: str = "float64"
+    parameter: Parameter, rng: np.random.Generator, dtype: str = "float64"
 ) -> np.ndarray:
     """First values of a parameter.
 
@@ -87,7 +87,7 @@ def _split(spec: Any) -> tuple[str, Any]:
     raise ValueError(f"{spec!r} is no number, no name and no pair of name and number")
 
 
-def _fill(block: np.ndarray, spec: Initialiser, rng: "np.random.Generator") -> None:
+def _fill(block: np.ndarray, spec: Initialiser, rng: np.random.Generator) -> None:
     kind, value = spec
     match kind:
         case "uniform":
@@ -113,7 +113,7 @@ def _draw(block: np.ndarray, draw: Callable[[tuple[int, ...]], np.ndarray]) -> N
         part[:] = draw(part.shape)
 
 
-def _orthogonal(shape: tuple[int, ...], rng: "np.random.Generator") -> np.ndarray:
+def _orthogonal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Uniform over all such matrices (Mezzadri, 2007): Q of normals, signs by R."""
     tall = rng.normal(size=(max(shape), min(shape)))
     q, r = np.linalg.qr(tall)
