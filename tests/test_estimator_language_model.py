@@ -261,7 +261,7 @@ def test_partial_fit_refuses_what_it_cannot_do() -> None:
     lm = make().partial_fit(TEXTS)
     with pytest.raises(ParameterError, match="solver='adam', now solver='sgd' is"):
         lm.set_params(solver="sgd").partial_fit(TEXTS)
-    with pytest.raises(ParameterError, match="now alpha=0.1 is asked for"):
+    with pytest.raises(ParameterError, match=r"now alpha=0\.1 is asked for"):
         lm.set_params(solver="adam", alpha=0.1).partial_fit(TEXTS)
     lm.set_params(alpha=0.0, learning_rate_init=0.1).partial_fit(TEXTS)
     with pytest.raises(ParameterError, match="the network cannot change"):
