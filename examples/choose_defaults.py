@@ -26,9 +26,11 @@ CHOSEN = {
     "learning_rate_init": 8e-3,
     "max_grad_norm": 1.0,
     "dropout": 0.1,
+    "alpha": 0.0,
 }
 CHANGES = [
     {},
+    {"alpha": None},  # the default, chosen last
     {"learning_rate_init": 1e-3},
     {"learning_rate_init": 2e-3},
     {"learning_rate_init": 4e-3},
