@@ -64,7 +64,9 @@ needs_cc = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C comp
 
 
 def fitted(**options: Any) -> RNNLanguageModel:
-    options = {"hidden_size": 7, "max_iter": 3, "random_state": 0} | options
+    options = {
+        "hidden_size": 7, "max_iter": 3, "alpha": 0.0, "random_state": 0
+    } | options  # fmt: skip
     return RNNLanguageModel(n_threads=1, **options).fit(TEXTS)
 
 
