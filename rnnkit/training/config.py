@@ -6,8 +6,6 @@ from typing import Any
 
 from rnnkit.compiler import Parameter
 from rnnkit.model import (
-    NO_DROPOUT,
-    NO_PENALTIES,
     PROJECTION_WEIGHT,
     Dropout,
     Penalties,
@@ -31,42 +29,42 @@ SOLVER_SETTINGS = (
 class TrainingConfig:
     """Settings of a training run; checked by the estimator that takes them."""
 
-    batch_size: int = 32
-    bptt: int = 64
-    variable_bptt: bool = False
-    accumulate: int = 1
-    max_iter: int = 10
-    max_time: float | None = None
-    solver: str = "adam"
-    learning_rate_init: float = 1e-3
-    learning_rate: str = "constant"
-    learning_rate_decay: float | None = None
-    decay_start: int = 1
-    warmup_steps: int = 0
-    momentum: float = 0.0
-    nesterovs_momentum: bool = False
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-8
-    alpha: float = 0.0
-    projection_alpha: float = 0.0
-    augmented_loss: float = 0.0
-    augmented_temperature: float = 10.0
-    max_grad_norm: float = 5.0
-    frozen: tuple[str, ...] = ()
-    average: bool | float | str = False
-    average_patience: int = 5
-    dropout: Dropout = NO_DROPOUT
-    penalties: Penalties = NO_PENALTIES
-    carry_state: bool = False
-    shuffle: bool = True
-    early_stopping: bool = False
-    validation_interval: float = 1.0
-    n_iter_no_change: int = 3
-    tol: float = 1e-4
-    seed: int = 0
-    n_threads: int = 1
-    verbose: int = 0
+    batch_size: int
+    bptt: int
+    variable_bptt: bool
+    accumulate: int
+    max_iter: int
+    max_time: float | None
+    solver: str
+    learning_rate_init: float
+    learning_rate: str
+    learning_rate_decay: float | None
+    decay_start: int
+    warmup_steps: int
+    momentum: float
+    nesterovs_momentum: bool
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    alpha: float
+    projection_alpha: float
+    augmented_loss: float
+    augmented_temperature: float
+    max_grad_norm: float
+    frozen: tuple[str, ...]
+    average: bool | float | str
+    average_patience: int
+    dropout: Dropout
+    penalties: Penalties
+    carry_state: bool
+    shuffle: bool
+    early_stopping: bool
+    validation_interval: float
+    n_iter_no_change: int
+    tol: float
+    seed: int
+    n_threads: int
+    verbose: int
 
     @property
     def solver_kind(self) -> str:
