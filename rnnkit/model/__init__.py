@@ -2,7 +2,7 @@
 """A network as data: embedding, layers of cells, output layer; parameters by name."""
 
 from rnnkit.model.config import DTYPES, NetworkConfig
-from rnnkit.model.dropout import NO_DROPOUT, NO_PENALTIES, Dropout, Penalties
+from rnnkit.model.dropout import NO_PENALTIES, Dropout, Penalties
 from rnnkit.model.growth import grown_values
 from rnnkit.model.head import HEADS, MAX_CLUSTERS, MAX_SAMPLES, Head, chosen_cutoffs
 from rnnkit.model.int8 import int8_values
@@ -14,7 +14,6 @@ __all__ = [
     "HEADS",
     "MAX_CLUSTERS",
     "MAX_SAMPLES",
-    "NO_DROPOUT",
     "NO_PENALTIES",
     "PROJECTION",
     "PROJECTION_WEIGHT",

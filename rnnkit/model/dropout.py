@@ -70,5 +70,4 @@ class Penalties:
     temporal_activation: float = 0.0
 
 
-NO_DROPOUT = Dropout()
 NO_PENALTIES = Penalties()
